@@ -1,0 +1,24 @@
+"""Search spaces: Optuna parameters on one side, labeled DAGs on the other."""
+
+from optuna_tnas.spaces.base import Space
+from optuna_tnas.spaces.cell import CellSpace
+from optuna_tnas.spaces.cell import Maybe
+from optuna_tnas.spaces.cell import Node
+from optuna_tnas.spaces.cell import OneOf
+from optuna_tnas.spaces.graphs import GraphBatch
+from optuna_tnas.spaces.graphs import prune
+from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
+from optuna_tnas.spaces.nasbench201 import NASBench201Space
+
+
+__all__ = [
+    "CellSpace",
+    "GraphBatch",
+    "Maybe",
+    "MobileNetV3Space",
+    "NASBench201Space",
+    "Node",
+    "OneOf",
+    "Space",
+    "prune",
+]
