@@ -1,0 +1,1 @@
+"""Transfer neural architecture search for Optuna."""

@@ -237,8 +237,9 @@ class Space:
         """
         if not self.enumerable:
             raise SpaceError(f"A space of {self.size:.3g} architectures cannot be listed.")
-        X = np.indices(self.n_choices).reshape(len(self.parameters), -1).T
-        return X[(self.canonical(X) == X).all(axis=1)]
+        grid = np.indices(tuple(len(p.choices) for p in self.parameters), dtype=np.int64)
+        X = grid.reshape(len(self.parameters), -1).T
+        return np.asarray(X[(self.canonical(X) == X).all(axis=1)])
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``n x P``: random architectures, every parameter uniform as Optuna would draw it."""
@@ -255,7 +256,7 @@ class Space:
         if not rows:
             return np.empty((0, len(row)), dtype=np.int64)
         X = self.canonical(np.stack(rows))
-        return np.unique(X[(X != row).any(axis=1)], axis=0)
+        return np.unique(X[(row != X).any(axis=1)], axis=0)
 
     # --- graphs -----------------------------------------------------------------------------
 
@@ -334,7 +335,7 @@ class Space:
             source, target = names[edge.source], names[edge.target]
             if edge.when is not None and source in graph and target in graph:
                 allowed = set(edge.when.choices)
-                present = graph.has_edge(source, target)
+                present = (source, target) in graph.edges
                 domains[edge.when.parameter] -= (
                     domains[edge.when.parameter] - allowed if present else allowed
                 )

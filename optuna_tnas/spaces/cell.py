@@ -30,7 +30,7 @@ class OneOf:
 
 @dataclass(frozen=True)
 class Maybe:
-    """An optional edge; the boolean parameter ``edge_<source>_<node>`` says whether it is there."""
+    """An optional edge; the boolean parameter ``edge_<source>_<node>`` decides."""
 
     source: str
 

@@ -50,9 +50,10 @@ class GraphBatch:
 
         Input and output stay, even where nothing connects them.
         """
-        alive = _reachable(self.adjacency) & _reachable(
-            self.adjacency[:, ::-1, ::-1].swapaxes(1, 2)
-        )[:, ::-1]
+        alive = (
+            _reachable(self.adjacency)
+            & _reachable(self.adjacency[:, ::-1, ::-1].swapaxes(1, 2))[:, ::-1]
+        )
         alive[:, 0] = alive[:, -1] = True
         return GraphBatch(
             np.where(alive, self.ops, ABSENT),
