@@ -105,10 +105,23 @@ class Space:
     )
 
     def __post_init__(self) -> None:
-        names = [p.name for p in self.parameters]
-        _refuse_repeats("parameter", names)
-        _refuse_repeats("vertex", [INPUT, OUTPUT, *(v.name for v in self.vertices)])
+        _refuse_repeats("parameter name", [p.name for p in self.parameters])
+        for i, parameter in enumerate(self.parameters):
+            if not parameter.choices:
+                raise SpaceError(
+                    f"Parameter {parameter.name!r} has no choices; give it at least one."
+                )
+            _refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
+            self._refuse_foreign(f"Parameter {parameter.name!r}", parameter.active, before=i)
+        names = [INPUT, *(v.name for v in self.vertices), OUTPUT]
+        _refuse_repeats("vertex name", names)
+        n_parameters = len(self.parameters)
         for vertex in self.vertices:
+            if not all(0 <= p < n_parameters for p in vertex.parameters):
+                raise SpaceError(
+                    f"Vertex {vertex.name!r} depends on parameters {list(vertex.parameters)}; "
+                    f"the space has only 0 to {n_parameters - 1}."
+                )
             n_labels = prod(len(self.parameters[p].choices) for p in vertex.parameters)
             if len(vertex.ops) != n_labels:
                 raise SpaceError(
@@ -121,8 +134,28 @@ class Space:
                     f"Edge {edge.source} -> {edge.target} does not follow the vertices' order; "
                     "declare a vertex after the vertices that it reads."
                 )
+            self._refuse_foreign(
+                f"Edge {edge.source} -> {edge.target}", edge.when, before=n_parameters
+            )
+        _refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in self.edges])
         distributions = {p.name: CategoricalDistribution(p.choices) for p in self.parameters}
         object.__setattr__(self, "_distributions", distributions)
+
+    def _refuse_foreign(self, owner: str, condition: Condition | None, *, before: int) -> None:
+        """Refuse a condition on anything but a choice of the first ``before`` parameters."""
+        if condition is None:
+            return
+        if not 0 <= condition.parameter < before:
+            raise SpaceError(
+                f"{owner} depends on parameter {condition.parameter}, which is not declared "
+                f"before it; it may depend on the first {before} only."
+            )
+        n_choices = len(self.parameters[condition.parameter].choices)
+        if not all(0 <= c < n_choices for c in condition.choices):
+            raise SpaceError(
+                f"{owner} depends on choices {list(condition.choices)} of parameter "
+                f"{self.parameters[condition.parameter].name!r}, which has only {n_choices}."
+            )
 
     # --- what Optuna sees -------------------------------------------------------------------
 
@@ -173,8 +206,9 @@ class Space:
                 not among the choices. Other names are ignored.
         """
         row = np.zeros(len(self.parameters), dtype=np.int64)
+        asked: dict[str, Any] = {}
         for i, parameter in enumerate(self.parameters):
-            if not self._asked(parameter, params):
+            if not self._asked(parameter, asked):
                 continue
             if parameter.name not in params:
                 raise SpaceError(
@@ -182,6 +216,7 @@ class Space:
                     "suggest all of them with space.suggest(trial), or rename the space's "
                     "parameters with names=[...]."
                 )
+            asked[parameter.name] = params[parameter.name]
             row[i] = self._position(parameter.name, params[parameter.name])
         return row
 
@@ -237,8 +272,8 @@ class Space:
         """
         if not self.enumerable:
             raise SpaceError(f"A space of {self.size:.3g} architectures cannot be listed.")
-        grid = np.indices(tuple(len(p.choices) for p in self.parameters), dtype=np.int64)
-        X = grid.reshape(len(self.parameters), -1).T
+        shape = tuple(len(p.choices) for p in self.parameters)
+        X = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
         return np.asarray(X[(self.canonical(X) == X).all(axis=1)])
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -392,7 +427,9 @@ class Space:
                 tuple(declaration["zero"]),
                 bool(declaration["leaves_to_output"]),
             )
-        except (KeyError, TypeError, IndexError) as error:
+        except SpaceError:
+            raise
+        except (KeyError, TypeError, IndexError, ValueError) as error:
             raise SpaceError(f"Not a space's declaration: {error!r}.") from error
 
     @property
@@ -411,11 +448,14 @@ class Space:
         if len(self.parameters) != len(other.parameters):
             return f"{len(self.parameters)} parameters against {len(other.parameters)}"
         for mine, theirs in zip(self.parameters, other.parameters, strict=True):
-            if mine.choices != theirs.choices:
+            # As text: True, 1 and 1.0 are equal to Python, but not to Optuna's users.
+            if repr(mine.choices) != repr(theirs.choices):
                 return (
                     f"parameter {mine.name!r} with choices {mine.choices} against "
                     f"{theirs.name!r} with {theirs.choices}"
                 )
+            if mine.active != theirs.active:
+                return f"parameter {mine.name!r}, which other choices switch on or off"
         return "the same parameters, but another graph over them"
 
 
@@ -437,10 +477,10 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
     )
 
 
-def _refuse_repeats(what: str, names: Sequence[str]) -> None:
-    repeated = sorted({name for name in names if names.count(name) > 1})
+def _refuse_repeats(what: str, values: Sequence[object]) -> None:
+    repeated = [value for value in values if values.count(value) > 1]
     if repeated:
-        raise SpaceError(f"The {what} name {repeated[0]!r} is used twice; give each its own.")
+        raise SpaceError(f"The {what} {repeated[0]!r} is used twice; each must be its own.")
 
 
 def _plain(condition: Condition | None) -> list[Any] | None:

@@ -62,9 +62,9 @@ class GraphBatch:
 
     def unique(self) -> tuple[GraphBatch, np.ndarray]:
         """The distinct graphs, and for each graph of this batch its position among them."""
-        flat = np.concatenate(
-            [self.ops.astype(np.int16), self.adjacency.reshape(len(self), -1)], axis=1
-        )
+        n_slots = self.ops.shape[1]
+        edges = self.adjacency.reshape(len(self), n_slots**2)
+        flat = np.concatenate([self.ops.astype(np.int16), edges], axis=1)
         rows = np.ascontiguousarray(flat).view([("", flat.dtype)] * flat.shape[1]).ravel()
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
