@@ -1,0 +1,110 @@
+"""meta.pt: a surrogate as plain data, read without executing anything."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+import os
+from pathlib import Path
+import tempfile
+from typing import Any
+
+import numpy as np
+import torch
+
+from optuna_tnas.config import Config
+from optuna_tnas.errors import CheckpointError
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+FORMAT = "optuna-tnas"
+VERSION = 1
+_SHIPPED = Path(__file__).parent / "data" / "checkpoints"
+
+
+def save(surrogate: MetaSurrogate, path: str | Path) -> None:
+    """Write a surrogate; an existing file is replaced only once the new one is complete."""
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "space": surrogate.space.declaration(),
+        "config": asdict(surrogate.config),
+        "n_features": surrogate.dataset_encoder.n_features,
+        "weights": {name: value.cpu() for name, value in surrogate.state_dict().items()},
+        "warm_start": torch.from_numpy(surrogate.warm_start),
+        "provenance": surrogate.provenance,
+    }
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            torch.save(content, file)
+        os.replace(name, path)
+    except BaseException:
+        os.unlink(name)
+        raise
+
+
+def load(source: str | Path) -> MetaSurrogate:
+    """Read a surrogate.
+
+    Args:
+        source: A path, or the name of a checkpoint that the package ships.
+
+    Raises:
+        CheckpointError: If there is no such file, or it is damaged, foreign, written by a newer
+            version, or holds more than plain data.
+    """
+    path = _locate(source)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # zip, pickle, EOF and runtime errors, by the kind of damage
+        raise CheckpointError(
+            f"{path} is not a checkpoint of optuna-tnas, or it is damaged; write it again with "
+            f"meta.save(...). ({type(error).__name__}: {str(error).splitlines()[0]})"
+        ) from error
+    return _restore(path, content)
+
+
+def _locate(source: str | Path) -> Path:
+    path = Path(source)
+    if path.is_file():
+        return path
+    shipped = {file.stem: file for file in _SHIPPED.glob("*.pt")}
+    if str(source) in shipped:
+        return shipped[str(source)]
+    names = f"the shipped checkpoints are {sorted(shipped)}" if shipped else "none are shipped"
+    raise CheckpointError(f"There is no checkpoint {str(source)!r}: no such file, and {names}.")
+
+
+def _restore(path: Path, content: Any) -> MetaSurrogate:
+    if not isinstance(content, Mapping) or content.get("format") != FORMAT:
+        raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of optuna-tnas.")
+    if content.get("version") != VERSION:
+        raise CheckpointError(
+            f"{path} has format version {content.get('version')!r}, this package reads {VERSION}; "
+            "upgrade optuna-tnas or meta-train again."
+        )
+    try:
+        config = Config(**content["config"])
+        space = Space.from_declaration(content["space"])
+        surrogate = MetaSurrogate(space, config, n_features=content["n_features"])
+        surrogate.load_state_dict(content["weights"])
+        surrogate.warm_start = _rows(content["warm_start"], space)
+        surrogate.provenance = dict(content["provenance"])
+    except Exception as error:  # whatever a wrong type or shape trips over
+        raise CheckpointError(
+            f"{path} is incomplete or inconsistent ({type(error).__name__}: {error}); meta-train "
+            "again."
+        ) from error
+    if not all(value.isfinite().all() for value in surrogate.parameters()):
+        raise CheckpointError(f"{path} has NaN or infinite weights; meta-train again.")
+    return surrogate.eval()
+
+
+def _rows(warm_start: torch.Tensor, space: Space) -> np.ndarray:
+    rows = warm_start.numpy().astype(np.int64).reshape(-1, len(space.parameters))
+    if (rows < 0).any() or (rows >= space.n_choices).any():
+        raise ValueError("warm-start architectures outside the space")
+    return rows

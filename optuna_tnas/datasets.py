@@ -1,0 +1,296 @@
+"""A sample of a data set, as points grouped by class: what phi reads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+import io
+from pathlib import Path
+import tempfile
+from typing import Any
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from optuna_tnas.errors import DatasetError
+
+
+if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+    from optuna.study import Study
+
+
+N_FEATURES = 184  # width of the default featurizer's points
+_CELLS = 4  # the image is described on a 4 x 4 grid
+_ORIENTATIONS = 8
+_SIDE = 32
+
+_MIN_PER_CLASS = 20
+_MAX_PER_CLASS = 60
+_MAX_POINTS = 4096
+
+_ARTIFACT_NAME = "optuna-tnas-dataset-sample.npz"
+
+
+class DatasetSample:
+    """Feature vectors of some points of a data set, with their classes.
+
+    Attributes:
+        points: ``n x F`` float32.
+        labels: ``n`` int64, 0 .. C - 1.
+    """
+
+    def __init__(self, points: np.ndarray, labels: np.ndarray) -> None:
+        self.points = points
+        self.labels = labels
+
+    @property
+    def n_features(self) -> int:
+        """Width F of a point."""
+        return int(self.points.shape[1])
+
+    @property
+    def n_classes(self) -> int:
+        """How many classes the points fall into."""
+        return int(self.labels.max()) + 1
+
+    def __repr__(self) -> str:
+        return (
+            f"DatasetSample({len(self.points)} points, {self.n_classes} classes, "
+            f"{self.n_features} features)"
+        )
+
+    @classmethod
+    def from_arrays(cls, data: Any, labels: Any) -> DatasetSample:
+        """Describe images or a table with the default featurizer, which needs no download.
+
+        Images become 184 numbers: colors on a 4 x 4 grid (48), gradient orientations in 8 bins
+        on the same grid (128), the channels' contrast (3), energy in four bands of the spectrum
+        (4), the logarithm of the side in pixels (1). The columns of a table are standardized
+        and projected on as many fixed random directions.
+
+        Args:
+            data: Images ``n x H x W`` or ``n x H x W x C`` with 1 or 3 channels (uint8, or
+                float in 0..1), or a table ``n x features``.
+            labels: ``n`` class labels of any type.
+
+        Raises:
+            DatasetError: If there are fewer than two classes, or data and labels do not fit.
+        """
+        data = _array("data", data)
+        featurize = _table_features if data.ndim == 2 else _image_features
+        return cls._build(data, labels, featurize)
+
+    @classmethod
+    def from_features(cls, features: Any, labels: Any) -> DatasetSample:
+        """Use your own embeddings (of text, graphs, tables, images).
+
+        Args:
+            features: ``n x F``; all data sets of a history and of its searches need the same F.
+            labels: ``n`` class labels of any type.
+
+        Raises:
+            DatasetError: As :meth:`from_arrays`.
+        """
+        features = _array("features", features)
+        if features.ndim != 2:
+            raise DatasetError(f"Features must be n x F, not of shape {features.shape}.")
+        return cls._build(features, labels, lambda points: points)
+
+    @classmethod
+    def _build(
+        cls, data: np.ndarray, labels: Any, featurize: Callable[[np.ndarray], np.ndarray]
+    ) -> DatasetSample:
+        labels = np.asarray(labels)
+        if labels.shape != data.shape[:1]:
+            raise DatasetError(
+                f"{len(data)} points, but labels of shape {labels.shape}; give one label a point."
+            )
+        classes, codes = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise DatasetError(
+                f"The data set has {len(classes)} class(es) in {len(data)} point(s); at least two "
+                "classes are needed (bin a regression target into classes)."
+            )
+        kept = _some_of_each(codes, len(classes))
+        points = np.asarray(featurize(data[kept]), dtype=np.float32)
+        if not np.isfinite(points).all():
+            raise DatasetError("The data set has NaN or infinite values; drop or impute them.")
+        return cls(points, codes[kept].astype(np.int64))
+
+    def draw(self, per_class: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        """Up to ``per_class`` random points of each class.
+
+        Returns:
+            ``C x N x F`` float32 points and ``C x N`` bool, False where a class has fewer.
+        """
+        groups = [np.flatnonzero(self.labels == c) for c in range(self.n_classes)]
+        width = min(per_class, max(len(group) for group in groups))
+        points = np.zeros((len(groups), width, self.n_features), dtype=np.float32)
+        present = np.zeros((len(groups), width), dtype=bool)
+        for c, group in enumerate(groups):
+            drawn = rng.permutation(group)[:width]
+            points[c, : len(drawn)] = self.points[drawn]
+            present[c, : len(drawn)] = True
+        return points, present
+
+    def attach(self, study: Study, artifact_store: ArtifactStore) -> None:
+        """Keep the sample with a study, as an Optuna artifact, for later meta-training.
+
+        Args:
+            study: The study that searches on this data set.
+            artifact_store: Where its artifacts are, such as ``FileSystemArtifactStore``.
+        """
+        from optuna.artifacts import upload_artifact
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / _ARTIFACT_NAME
+            path.write_bytes(self.to_bytes())
+            upload_artifact(
+                study_or_trial=study,
+                file_path=str(path),
+                artifact_store=artifact_store,
+                mimetype="application/octet-stream",
+            )
+
+    @classmethod
+    def attached_to(cls, study: Study, artifact_store: ArtifactStore) -> DatasetSample | None:
+        """The sample that was last attached to the study, None if there is none.
+
+        Raises:
+            DatasetError: If it is damaged, or the artifact store does not hold it.
+        """
+        from optuna.artifacts import get_all_artifact_meta
+        from optuna.artifacts.exceptions import ArtifactNotFound
+
+        found = [m for m in get_all_artifact_meta(study) if m.filename == _ARTIFACT_NAME]
+        if not found:
+            return None
+        try:
+            with artifact_store.open_reader(found[-1].artifact_id) as reader:
+                return cls.from_bytes(reader.read())
+        except ArtifactNotFound as error:
+            raise DatasetError(
+                f"The artifact store does not hold the data set sample {found[-1].artifact_id} "
+                f"of study {study.study_name!r}; pass the store it was attached with."
+            ) from error
+
+    def to_bytes(self) -> bytes:
+        """The sample as a compressed ``.npz`` with half-precision points."""
+        buffer = io.BytesIO()
+        np.savez_compressed(
+            buffer, points=self.points.astype(np.float16), labels=self.labels.astype(np.int16)
+        )
+        return buffer.getvalue()
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> DatasetSample:
+        """Read :meth:`to_bytes` back.
+
+        Raises:
+            DatasetError: If the content is not a sample.
+        """
+        try:
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
+                points = file["points"].astype(np.float32)
+                labels = file["labels"].astype(np.int64)
+        except Exception as error:  # numpy and zipfile raise many kinds for a damaged file
+            raise DatasetError(f"Not a data set sample: {error!r}.") from error
+        if points.ndim != 2 or labels.shape != points.shape[:1] or not len(labels):
+            raise DatasetError(f"Not a data set sample: shapes {points.shape}, {labels.shape}.")
+        return cls(points, labels)
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    try:
+        array = np.asarray(values)
+    except ValueError as error:
+        raise DatasetError(f"The {name} have mixed shapes: {error}.") from error
+    if array.dtype == object or not np.issubdtype(array.dtype, np.number):
+        raise DatasetError(
+            f"The {name} must be one numeric array with points of one shape, not {array.dtype}."
+        )
+    if len(array.shape) < 2 or array.size == 0:
+        raise DatasetError(f"The {name} hold no points: shape {array.shape}.")
+    return array
+
+
+def _some_of_each(codes: np.ndarray, n_classes: int) -> np.ndarray:
+    """Positions of at most 20 to 60 points of each class, the same ones every time."""
+    per_class = int(np.clip(_MAX_POINTS // n_classes, _MIN_PER_CLASS, _MAX_PER_CLASS))
+    order = np.random.RandomState(0).permutation(len(codes))
+    return np.concatenate([order[codes[order] == c][:per_class] for c in range(n_classes)])
+
+
+def _table_features(table: np.ndarray) -> np.ndarray:
+    """``n x features`` -> ``n x 184``: standardized columns on fixed random directions."""
+    table = table.astype(np.float64)
+    spread = table.std(axis=0)
+    standardized = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    directions = np.random.RandomState(0).standard_normal((table.shape[1], N_FEATURES))
+    return np.asarray(standardized @ directions / np.sqrt(table.shape[1]))
+
+
+def _image_features(images: np.ndarray) -> np.ndarray:
+    """``n x H x W [x C]`` -> ``n x 184``."""
+    side = np.log2(max(images.shape[1:3]) / _SIDE)
+    rgb = _resize(_rgb(images))  # n x 3 x 32 x 32
+    luminance = rgb.mean(axis=1)
+    grid = rgb.reshape(len(rgb), 3, _CELLS, _SIDE // _CELLS, _CELLS, _SIDE // _CELLS)
+    parts = [
+        grid.mean(axis=(3, 5)).reshape(len(rgb), -1),
+        _orientations(luminance),
+        rgb.std(axis=(2, 3)),
+        _spectrum(luminance),
+        np.full((len(rgb), 1), side),
+    ]
+    return np.concatenate(parts, axis=1)
+
+
+def _rgb(images: np.ndarray) -> np.ndarray:
+    """Float images ``n x 3 x H x W`` in 0..1."""
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3):
+        raise DatasetError(
+            f"Images must be n x H x W or n x H x W x C with 1 or 3 channels, not of shape "
+            f"{images.shape}; for other data use DatasetSample.from_features."
+        )
+    scale = 255.0 if np.issubdtype(images.dtype, np.integer) else 1.0
+    rgb = np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32) / scale
+    return rgb.transpose(0, 3, 1, 2)
+
+
+def _resize(rgb: np.ndarray) -> np.ndarray:
+    import torch
+    from torch.nn.functional import interpolate
+
+    resized = interpolate(
+        torch.from_numpy(np.ascontiguousarray(rgb)),
+        size=(_SIDE, _SIDE),
+        mode="bilinear",
+        antialias=True,
+        align_corners=False,
+    )
+    return np.asarray(resized.numpy())
+
+
+def _orientations(luminance: np.ndarray) -> np.ndarray:
+    """Histograms of oriented gradients (Dalal and Triggs, 2005): ``n x 4*4*8``."""
+    dy, dx = np.gradient(luminance, axis=(1, 2))
+    strength = np.hypot(dx, dy)
+    bins = np.floor((np.arctan2(dy, dx) % np.pi) / np.pi * _ORIENTATIONS).astype(int)
+    bins = np.minimum(bins, _ORIENTATIONS - 1)
+    votes = strength[..., None] * (bins[..., None] == np.arange(_ORIENTATIONS))
+    size = _SIDE // _CELLS
+    cells = votes.reshape(len(luminance), _CELLS, size, _CELLS, size, _ORIENTATIONS)
+    return np.asarray(cells.mean(axis=(2, 4)).reshape(len(luminance), -1))
+
+
+def _spectrum(luminance: np.ndarray) -> np.ndarray:
+    """Log energy in four octaves of spatial frequency: ``n x 4``."""
+    power = np.abs(np.fft.fft2(luminance)) ** 2 / luminance[0].size
+    frequency = np.fft.fftfreq(_SIDE) * _SIDE
+    radius = np.hypot(*np.meshgrid(frequency, frequency))
+    edges = [(1, 2), (2, 4), (4, 8), (8, 17)]
+    bands = [power[:, (radius >= lo) & (radius < hi)].mean(axis=1) for lo, hi in edges]
+    return np.log10(np.stack(bands, axis=1) + 1e-6)

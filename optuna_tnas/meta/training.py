@@ -1,0 +1,257 @@
+"""Meta-training: REPTILE on the GP's negative log marginal likelihood.
+
+TNAS (Shala et al., ICLR 2023) with the outer update of Nichol et al., "On first-order
+meta-learning algorithms" (2018). Gradients go end to end through psi, phi, xi and the kernel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from linear_operator.utils.cholesky import psd_safe_cholesky
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from optuna_tnas.config import Config
+from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.errors import HistoryError
+from optuna_tnas.meta.history import MetaDataset
+from optuna_tnas.meta.history import Task
+from optuna_tnas.meta.warm_start import choose_warm_start
+from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+# With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
+_ENOUGH_TASKS = 5
+_MAX_HELD_OUT_TRIALS = 100  # per task
+
+
+def meta_train(
+    history: MetaDataset,
+    *,
+    preset: str = "default",
+    config: Config | None = None,
+    seed: int = 0,
+    device: torch.device | str | None = None,
+    progress: bool | None = None,
+) -> MetaSurrogate:
+    """Learn a surrogate from past studies.
+
+    Args:
+        history: The past studies.
+        preset: ``"default"`` or ``"paper"``.
+        config: Sizes and rates, instead of a preset.
+        seed: Of the initial weights and the mini-batches.
+        device: Where the encoders are trained, the CPU unless given.
+        progress: Whether to show a progress bar; unless given, on a terminal only.
+
+    Raises:
+        HistoryError: If the data set samples of the history differ in width.
+    """
+    config = config or Config.preset(preset)
+    surrogate = MetaSurrogate(history.space, config, n_features=_n_features(history), seed=seed)
+    surrogate.to(device or "cpu")
+    _set_feature_scale(surrogate, history)
+    rng = np.random.default_rng(seed)
+    train, held_out = _split([_Pairs.of(task) for task in history.tasks], config, rng)
+    with torch.device("cpu"):
+        losses = _reptile(surrogate, train, held_out, rng, progress)
+    surrogate.requires_grad_(False).eval()
+    surrogate.warm_start = choose_warm_start(surrogate, history)
+    surrogate.provenance = {
+        "tasks": {task.name: len(task.y) for task in history.tasks},
+        "trials": history.n_trials,
+        "left out": dict(history.left_out),
+        "data sets known": sum(task.dataset is not None for task in history.tasks),
+        "seed": seed,
+        "losses": losses,
+        "versions": {
+            name: version(name) for name in ("optuna-tnas", "optuna", "torch", "botorch")
+        },
+    }
+    return surrogate
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """A task's (architecture, data set) pairs with scaled labels."""
+
+    task: Task
+    X: np.ndarray
+    y: np.ndarray
+
+    @classmethod
+    def of(cls, task: Task) -> _Pairs:
+        return cls(task, task.X, scale_labels(task.y))
+
+    def take(self, rows: np.ndarray) -> _Pairs:
+        return _Pairs(self.task, self.X[rows], self.y[rows])
+
+
+def _n_features(history: MetaDataset) -> int:
+    widths = {t.name: t.dataset.n_features for t in history.tasks if t.dataset is not None}
+    if len(set(widths.values())) > 1:
+        raise HistoryError(
+            f"The past data sets are described by different numbers of features, {widths}; "
+            "describe all of them the same way."
+        )
+    return next(iter(widths.values()), N_FEATURES)
+
+
+def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
+    """Standardize the points by the statistics of all past data sets."""
+    points = [task.dataset.points for task in history.tasks if task.dataset is not None]
+    if points:
+        everything = torch.from_numpy(np.concatenate(points))
+        encoder = surrogate.dataset_encoder
+        encoder.feature_mean.copy_(everything.mean(dim=0))
+        encoder.feature_scale.copy_(everything.std(dim=0).clamp_min(1e-3))
+
+
+def _split(
+    pairs: Sequence[_Pairs], config: Config, rng: np.random.Generator
+) -> tuple[list[_Pairs], list[_Pairs]]:
+    """Pairs to train on and pairs to watch: other tasks, or other trials if tasks are few."""
+    if len(pairs) >= _ENOUGH_TASKS:
+        order = rng.permutation(len(pairs))
+        n = max(1, round(config.held_out * len(pairs)))
+        first = np.arange(_MAX_HELD_OUT_TRIALS)
+        watched = [pairs[i].take(first[: len(pairs[i].y)]) for i in order[:n]]
+        return [pairs[i] for i in sorted(order[n:])], watched
+    train, held_out = [], []
+    for p in pairs:
+        order = rng.permutation(len(p.y))
+        n = min(round(config.held_out * len(p.y)), _MAX_HELD_OUT_TRIALS)
+        train.append(p.take(order[n:]))
+        held_out.append(p.take(order[:n]))
+    return train, [p for p in held_out if len(p.y) > 1] or train
+
+
+def _reptile(
+    surrogate: MetaSurrogate,
+    train: Sequence[_Pairs],
+    held_out: Sequence[_Pairs],
+    rng: np.random.Generator,
+    progress: bool | None,
+) -> dict[str, float]:
+    """``w <- w + epsilon (w' - w)``, until the held-out loss stops falling; keeps the best w."""
+    config = surrogate.config
+    optimizer = torch.optim.Adam(surrogate.parameters(), lr=config.inner_rate)
+    first = best = _held_out_loss(surrogate, held_out)
+    best_weights = _weights(surrogate)
+    loss, waited, step = float("nan"), 0, 0
+    hide = None if progress is None else not progress  # None: hidden unless on a terminal
+    with tqdm(total=config.outer_steps, desc="meta-training", disable=hide) as bar:
+        for step in range(1, config.outer_steps + 1):
+            slow = [p.detach().clone() for p in surrogate.parameters()]
+            for _ in range(config.inner_steps):
+                loss = _step(surrogate, optimizer, _batch(train, config.batch_size, rng), rng)
+            with torch.no_grad():
+                for p, w in zip(surrogate.parameters(), slow, strict=True):
+                    p.copy_(w + config.outer_rate * (p - w))
+            bar.update()
+            if step % config.evaluate_every == 0:
+                watched = _held_out_loss(surrogate, held_out)
+                bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{watched:.3f}")
+                waited += 1
+                if watched < best:
+                    best, best_weights, waited = watched, _weights(surrogate), 0
+                if waited >= config.patience:
+                    break
+    surrogate.load_state_dict(best_weights)
+    return {
+        "train": loss,
+        "held out before": first,
+        "held out": best,
+        "outer steps": float(step),
+    }
+
+
+def _weights(surrogate: MetaSurrogate) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in surrogate.state_dict().items()}
+
+
+def _batch(train: Sequence[_Pairs], size: int, rng: np.random.Generator) -> list[_Pairs]:
+    """Pairs of ``size`` in all, uniform over the tasks, without repeats."""
+    counts = rng.multinomial(size, np.full(len(train), 1 / len(train)))
+    return [
+        pairs.take(rng.permutation(len(pairs.y))[:count])
+        for pairs, count in zip(train, counts, strict=True)
+        if count > 0
+    ]
+
+
+def _step(
+    surrogate: MetaSurrogate,
+    optimizer: torch.optim.Optimizer,
+    batch: Sequence[_Pairs],
+    rng: np.random.Generator,
+) -> float:
+    optimizer.zero_grad()
+    loss = negative_log_likelihood(surrogate, batch, rng)
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(surrogate.parameters(), 10.0)
+    optimizer.step()
+    return float(loss)
+
+
+@torch.no_grad()
+def _held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[_Pairs]) -> float:
+    """Mean over the held-out tasks, each a GP of its own as in a search."""
+    losses = [
+        negative_log_likelihood(surrogate, [pairs], np.random.default_rng(0)) for pairs in held_out
+    ]
+    return float(torch.stack(losses).mean())
+
+
+def negative_log_likelihood(
+    surrogate: MetaSurrogate, batch: Sequence[_Pairs], rng: np.random.Generator
+) -> Tensor:
+    """The GP's negative log marginal likelihood per pair.
+
+    Pairs whose data sets are known form one joint GP, as in the paper. Of a task without a data
+    set nothing says how it relates to the others, so it is a GP of its own.
+
+    Args:
+        surrogate: The surrogate.
+        batch: Pairs by task.
+        rng: Draws the data sets' points.
+    """
+    encoded = _encode(surrogate, batch, rng)
+    known = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is not None]
+    alone = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is None]
+    joint = [(torch.cat([Z for Z, _ in known]), torch.cat([y for _, y in known]))] if known else []
+    total = torch.stack([_gp_loss(surrogate, Z, y) for Z, y in (*joint, *alone)]).sum()
+    return total / sum(len(pairs.y) for pairs in batch)
+
+
+def _encode(
+    surrogate: MetaSurrogate, batch: Sequence[_Pairs], rng: np.random.Generator
+) -> list[tuple[Tensor, Tensor]]:
+    """Each task's latents ``n x M`` and labels ``n``; psi sees the whole batch at once."""
+    sizes = [len(pairs.y) for pairs in batch]
+    architectures = surrogate.encode_architectures(np.concatenate([p.X for p in batch]))
+    encoded = []
+    for pairs, encoding in zip(batch, architectures.split(sizes), strict=True):
+        dataset = surrogate.encode_dataset(pairs.task.dataset, rng)
+        joint = torch.cat([encoding, dataset.expand(len(encoding), -1)], dim=-1)
+        labels = torch.from_numpy(pairs.y).to(surrogate.device)
+        encoded.append((surrogate.kernel.encode(joint), labels))
+    return encoded
+
+
+def _gp_loss(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> Tensor:
+    """``(y^T K^-1 y + log |K| + n log 2 pi) / 2`` with the noise in K and the mean off y."""
+    covariance = surrogate.kernel.base_kernel(Z).to_dense()
+    noise = surrogate.likelihood.noise * torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
+    factor = psd_safe_cholesky(covariance + noise)
+    residual = (y - surrogate.mean.constant).unsqueeze(-1)
+    whitened = torch.linalg.solve_triangular(factor, residual, upper=False)
+    log_determinant = 2 * factor.diagonal().log().sum()
+    quadratic: Tensor = whitened.square().sum()
+    return (quadratic + log_determinant + len(y) * np.log(2 * np.pi)) / 2

@@ -1,0 +1,277 @@
+"""TNASSampler: Optuna's sampler protocol, nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+import logging
+from pathlib import Path
+from threading import Lock
+import time
+from typing import Any
+import zlib
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+import torch
+
+from optuna_tnas import checkpoint
+from optuna_tnas import trials
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.errors import SpaceError
+from optuna_tnas.errors import StudyError
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.acquisition import AcquisitionName
+from optuna_tnas.surrogate.acquisition import check_acquisition
+from optuna_tnas.surrogate.candidates import Fixed
+from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.surrogate.suggestion import Suggester
+
+
+_logger = logging.getLogger(__name__)
+
+# How often a worker looks for another architecture after others claimed its choice.
+_MAX_CLAIMS = 20
+
+
+class TNASSampler(BaseSampler):
+    """Suggests neural architectures, starting from what earlier searches learned.
+
+    The parameters of ``space`` are sampled together, from the first trial on; any other
+    parameter of the objective goes to ``independent_sampler``. The sampler keeps nothing about
+    a study that the study's storage does not hold: a worker that was killed goes on where it
+    was, and the n-th trial depends on the seed, n and the other trials only.
+
+    Args:
+        surrogate: From :func:`~optuna_tnas.meta_train`; an untrained one unless given.
+        space: The search space; needed without a surrogate. With one, it may rename the
+            parameters.
+        dataset: A sample of the data set that is searched on, if known.
+        seed: Same seed, same trials.
+        acquisition: ``"qei"`` (expected improvement), ``"qlogei"`` (its logarithm, numerically
+            more robust) or ``"ucb"`` (upper confidence bound).
+        device: Where the encoders run; the Gaussian process stays on the CPU.
+        independent_sampler: For parameters outside the space; random unless given.
+        warn_independent_sampling: Whether to warn of such parameters.
+        allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
+
+    Raises:
+        SpaceError: If neither surrogate nor space is given, or they contradict each other.
+        OptunaTNASError: If there is no such acquisition.
+        DatasetError: If the data set's points have another width than the surrogate's.
+    """
+
+    def __init__(
+        self,
+        surrogate: MetaSurrogate | None = None,
+        *,
+        space: Space | None = None,
+        dataset: DatasetSample | None = None,
+        seed: int | None = None,
+        acquisition: AcquisitionName = "qei",
+        device: torch.device | str | None = None,
+        independent_sampler: BaseSampler | None = None,
+        warn_independent_sampling: bool = True,
+        allow_repeats: bool = False,
+    ) -> None:
+        check_acquisition(acquisition)
+        surrogate = _resolve(surrogate, space).to(device or "cpu")
+        with _quiet_torch():
+            surrogate.check_dataset(dataset)
+        self._suggester = Suggester(surrogate, dataset, acquisition)
+        self._seed = _entropy() if seed is None else seed
+        self._independent_sampler = independent_sampler
+        self._warn_independent_sampling = warn_independent_sampling
+        self._allow_repeats = allow_repeats
+        self._lock = Lock()
+
+    @classmethod
+    def load(cls, source: str | Path, **kwargs: Any) -> TNASSampler:
+        """A sampler with the surrogate of a checkpoint.
+
+        Args:
+            source: A path such as ``"meta.pt"``, or the name of a shipped checkpoint.
+            **kwargs: As for the constructor.
+
+        Raises:
+            CheckpointError: If the file is missing, damaged or foreign.
+        """
+        return cls(checkpoint.load(source), **kwargs)
+
+    @property
+    def space(self) -> Space:
+        """The search space."""
+        return self._suggester.surrogate.space
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._lock = Lock()
+
+    def reseed_rng(self) -> None:
+        """Forget the seed, as Optuna asks for between threads."""
+        self._seed = _entropy()
+        if self._independent_sampler is not None:
+            self._independent_sampler.reseed_rng()
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        """The declared space: known before the first trial, and free of conditions."""
+        return dict(self.space.distributions())
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        """An architecture; values for names outside the space come independently.
+
+        Raises:
+            StudyError: If the study is multi-objective, or its parameters have other choices.
+        """
+        _refuse_multi_objective(study)
+        mine = self.space.distributions().keys() & search_space.keys()
+        params = {
+            name: self.sample_independent(study, trial, name, distribution)
+            for name, distribution in search_space.items()
+            if name not in mine
+        }
+        if mine:
+            row = self._claim(study, trial, self._fixed(study, trial, search_space))
+            whole = self.space.decode(row, inactive=True)
+            params.update({name: whole[name] for name in search_space if name in mine})
+        return params
+
+    def _fixed(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> Fixed:
+        """Choices of this trial that are made already.
+
+        They were enqueued, or a wrapper such as ``PartialFixedSampler`` took their names out of
+        the search space; what value it has in mind, it tells as it would tell Optuna.
+        """
+        values = dict(trials.given(trial))
+        for name, distribution in self.space.distributions().items():
+            if name not in search_space and name not in values and study.sampler is not self:
+                values[name] = study.sampler.sample_independent(study, trial, name, distribution)
+        fixed = {}
+        for position, parameter in enumerate(self.space.parameters):
+            if parameter.name in values and values[parameter.name] in parameter.choices:
+                fixed[position] = parameter.choices.index(values[parameter.name])
+        return fixed
+
+    def _claim(self, study: Study, trial: FrozenTrial, fixed: Fixed) -> np.ndarray:
+        """Choose an architecture that no other worker chooses at the same time."""
+        for attempt in range(_MAX_CLAIMS):
+            rng = np.random.default_rng([self._seed, trial.number, attempt])
+            if attempt > 0:  # let those who claimed the same one not do so again
+                time.sleep(rng.uniform(0, 0.05 * attempt))
+            data = trials.read_study(study, self.space, trial)
+            self._warn_if_unused(study, trial, len(data.X))
+            avoided = data.avoided[:0] if self._allow_repeats else data.avoided
+            with self._lock, _quiet_torch():
+                row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
+                trials.claim(study, trial, row)
+            inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
+            if inevitable or not trials.claimed_elsewhere(study, self.space, trial, row):
+                break
+        return row
+
+    def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
+        if trial.number == 10 and n_known == 0:
+            _logger.warning(
+                "No completed trial of the study %r has the space's parameters %s. Suggest them "
+                "with space.suggest(trial), or rename the space's with names=[...].",
+                study.study_name,
+                list(self.space.distributions()),
+            )
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        """A parameter outside the space, from the independent sampler.
+
+        Raises:
+            StudyError: If the study is multi-objective.
+        """
+        _refuse_multi_objective(study)
+        if self._warn_independent_sampling and trial.number > 0:
+            _logger.warning(
+                "The parameter %r in trial %d is sampled independently, because it is not in the "
+                "sampler's search space. Set warn_independent_sampling=False if this is intended.",
+                param_name,
+                trial.number,
+            )
+        sampler = self._independent_sampler or self._random_sampler(trial, param_name)
+        return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _random_sampler(self, trial: FrozenTrial, param_name: str) -> RandomSampler:
+        """A generator of its own for each value, so that a resumed study does not repeat."""
+        words = [self._seed, trial.number, zlib.crc32(param_name.encode())]
+        return RandomSampler(seed=int(np.random.default_rng(words).integers(1 << 32)))
+
+    def before_trial(self, study: Study, trial: FrozenTrial) -> None:
+        """Passed on to the independent sampler."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.before_trial(study, trial)
+
+    def after_trial(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        state: TrialState,
+        values: Sequence[float] | None,
+    ) -> None:
+        """Passed on to the independent sampler."""
+        if self._independent_sampler is not None:
+            self._independent_sampler.after_trial(study, trial, state, values)
+
+
+def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrogate:
+    if surrogate is None:
+        if space is None:
+            raise SpaceError(
+                "Give the sampler a search space, TNASSampler(space=NASBench201Space()), or a "
+                'checkpoint, TNASSampler.load("meta.pt").'
+            )
+        return MetaSurrogate(space).requires_grad_(False).eval()
+    return surrogate if space is None else surrogate.renamed(space)
+
+
+def _refuse_multi_objective(study: Study) -> None:
+    if len(study.directions) > 1:
+        raise StudyError(
+            f"The study has {len(study.directions)} objectives; TNASSampler searches with one. "
+            "Use optuna.samplers.NSGAIISampler or TPESampler for this study."
+        )
+
+
+def _entropy() -> int:
+    return int(np.random.SeedSequence().generate_state(1)[0])
+
+
+@contextmanager
+def _quiet_torch() -> Iterator[None]:
+    """On the CPU whatever the user's default device, in one thread.
+
+    The matrices of a study are so small that more threads only wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_num_threads(threads)

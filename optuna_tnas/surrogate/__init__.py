@@ -1,0 +1,1 @@
+"""The deep kernel, the GP on one study, and the choice of the next architecture."""

@@ -1,0 +1,95 @@
+"""The candidate with the best acquisition value, running trials being pending."""
+
+from __future__ import annotations
+
+from typing import get_args
+from typing import Literal
+import warnings
+
+from botorch.acquisition import MCAcquisitionFunction
+from botorch.acquisition import qExpectedImprovement
+from botorch.acquisition import qLogExpectedImprovement
+from botorch.acquisition import qUpperConfidenceBound
+from botorch.exceptions.warnings import NumericsWarning
+from botorch.sampling import SobolQMCNormalSampler
+import torch
+from torch import Tensor
+
+from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.surrogate.gp import StudyGP
+
+
+# Botorch advises against qEI for gradient-based search; candidates here are scored, not climbed.
+warnings.filterwarnings("ignore", "qExpectedImprovement has known", NumericsWarning)
+
+AcquisitionName = Literal["qei", "qlogei", "ucb"]
+
+_N_SAMPLES = 128
+_BETA = 4.0  # the upper confidence bound is about two standard deviations above the mean
+_CHUNK = 16_384
+# Candidates whose joint value with the running trials is computed. Given those, a candidate's
+# gain in expected improvement is at most its gain alone, so the best are among the best alone.
+_SHORTLIST = 512
+
+
+def check_acquisition(name: str) -> None:
+    """Raises :class:`OptunaTNASError` unless ``name`` is an acquisition."""
+    if name not in get_args(AcquisitionName):
+        raise OptunaTNASError(
+            f"There is no acquisition {name!r}; choose one of {get_args(AcquisitionName)}."
+        )
+
+
+class Acquisition:
+    """Ranks candidates under a fitted GP.
+
+    Args:
+        name: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
+        gp: The GP on the study's trials.
+        pending: ``p x M`` latents of the running trials, p >= 0.
+        seed: Of the quasi-random draws from the posterior.
+    """
+
+    def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
+        self._gp = gp
+        self._alone = _botorch_acquisition(name, gp, None, seed)
+        self._joint = _botorch_acquisition(name, gp, pending, seed) if len(pending) else None
+
+    def values(self, Z: Tensor) -> Tensor:
+        """``n x M`` latents -> ``n`` acquisition values, running trials left aside."""
+        return _evaluate(self._alone, Z)
+
+    def best(self, Z: Tensor) -> int:
+        """Position of the best of ``n x M`` candidates, running trials being pending.
+
+        Ties go to the higher posterior mean, then to the first.
+        """
+        values = self.values(Z)
+        if self._joint is None:
+            return self._first_best(Z, values)
+        shortlist = values.topk(min(_SHORTLIST, len(Z))).indices.sort().values
+        joint = _evaluate(self._joint, Z[shortlist])
+        return int(shortlist[self._first_best(Z[shortlist], joint)])
+
+    def _first_best(self, Z: Tensor, values: Tensor) -> int:
+        ties = (values == values.max()).nonzero().flatten()
+        if len(ties) == 1:
+            return int(ties[0])
+        with torch.no_grad():
+            means = self._gp.posterior(Z[ties].unsqueeze(-2)).mean.flatten()
+        return int(ties[means.argmax()])
+
+
+def _botorch_acquisition(
+    name: AcquisitionName, gp: StudyGP, pending: Tensor | None, seed: int
+) -> MCAcquisitionFunction:
+    sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=seed)
+    if name == "ucb":
+        return qUpperConfidenceBound(gp, _BETA, sampler, X_pending=pending)
+    improvement = qExpectedImprovement if name == "qei" else qLogExpectedImprovement
+    return improvement(gp, gp.train_targets.max(), sampler, X_pending=pending)
+
+
+@torch.no_grad()
+def _evaluate(acquisition: MCAcquisitionFunction, Z: Tensor) -> Tensor:
+    return torch.cat([acquisition(chunk) for chunk in Z.unsqueeze(-2).split(_CHUNK)])

@@ -1,0 +1,151 @@
+"""Which architectures the acquisition is asked about, and how they are encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.surrogate.acquisition import Acquisition
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+Fixed = Mapping[int, int]  # parameter position -> choice position
+
+
+class Candidates(Protocol):
+    """The candidates of one space under one surrogate and one data set."""
+
+    def latents(self, X: np.ndarray) -> Tensor:
+        """``n x P`` architectures -> ``n x M`` latents."""
+
+    def best(
+        self,
+        acquisition: Acquisition,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """The architecture (``P``) with the best acquisition value.
+
+        Args:
+            acquisition: Ranks latents.
+            start: ``s x P`` architectures worth looking around, best first.
+            avoided: ``m x P`` architectures not to choose unless nothing else is left.
+            fixed: Choices that are already made.
+            rng: For candidates drawn at random.
+        """
+
+
+def candidates_of(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> Candidates:
+    """Score enumerable spaces whole and search the others."""
+    if surrogate.space.enumerable:
+        return WholeSpace(surrogate, dataset)
+    return SearchedSpace(surrogate, dataset)
+
+
+class WholeSpace:
+    """Every architecture, encoded once; those with one pruned graph share one latent."""
+
+    def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
+        self._radix = surrogate.space.n_choices
+        self._X = surrogate.space.enumerate()  # N x P
+        self._codes = self._code(self._X)  # N, ascending
+        self._group = surrogate.space.to_graphs(self._X).pruned().unique()[1]  # N
+        first = np.unique(self._group, return_index=True)[1]
+        self._Z = surrogate.latents(self._X[first], dataset)  # groups x M
+
+    def _code(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self._radix)))
+
+    def latents(self, X: np.ndarray) -> Tensor:
+        """Looked up."""
+        positions = np.searchsorted(self._codes, self._code(X))
+        return self._Z[torch.from_numpy(self._group[positions])]
+
+    def best(
+        self,
+        acquisition: Acquisition,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """The best of all that are neither avoided nor contradict ``fixed``."""
+        open_ = np.ones(len(self._X), dtype=bool)
+        for parameter, choice in fixed.items():
+            open_ &= self._X[:, parameter] == choice
+        new = open_ & ~np.isin(self._codes, self._code(avoided))
+        rows = np.flatnonzero(new if new.any() else open_)
+        groups = np.unique(self._group[rows])
+        chosen = groups[acquisition.best(self._Z[torch.from_numpy(groups)])]
+        return np.asarray(self._X[rows[self._group[rows] == chosen][0]])
+
+
+class SearchedSpace:
+    """Evolution and local search on the acquisition, for spaces too large to list."""
+
+    _N_RANDOM = 256
+    _N_PARENTS = 32
+    _N_CHILDREN = 4  # per parent
+    _MAX_ROUNDS = 12
+
+    def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
+        self._surrogate = surrogate
+        self._space = surrogate.space
+        self._dataset = dataset
+
+    def latents(self, X: np.ndarray) -> Tensor:
+        """Encoded when asked for."""
+        return self._surrogate.latents(X, self._dataset)
+
+    def best(
+        self,
+        acquisition: Acquisition,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Each round adds the best candidate's neighbors and mutants of the best few."""
+        first = np.concatenate([start, self._space.sample(self._N_RANDOM, rng)])
+        pool = self._fix(first, fixed)
+        Z = self.latents(pool)
+        for _ in range(self._MAX_ROUNDS):
+            ranking = torch.argsort(acquisition.values(Z), descending=True, stable=True).numpy()
+            parents = pool[ranking[: self._N_PARENTS]]
+            children = [self._space.neighbors(parents[0]), self._mutants(parents, rng)]
+            new = _without(self._fix(np.concatenate(children), fixed), pool)
+            if len(new) == 0:
+                break
+            pool, Z = np.concatenate([pool, new]), torch.cat([Z, self.latents(new)])
+        allowed = ~_contained(pool, avoided)
+        rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
+        return np.asarray(pool[rows[acquisition.best(Z[torch.from_numpy(rows)])]])
+
+    def _fix(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+        X = X.copy()
+        for parameter, choice in fixed.items():
+            X[:, parameter] = choice
+        return np.unique(self._space.canonical(X), axis=0)
+
+    def _mutants(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Parents with each parameter redrawn with probability ``2 / P``."""
+        X = parents.repeat(self._N_CHILDREN, axis=0)
+        redrawn = rng.random(X.shape) < 2 / X.shape[1]
+        return np.where(redrawn, self._space.sample(len(X), rng), X)
+
+
+def _contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """``n`` bool: the rows of ``X`` that are among ``others``."""
+    known = {row.tobytes() for row in np.ascontiguousarray(others, dtype=np.int64)}
+    return np.array([row.tobytes() in known for row in np.ascontiguousarray(X)], dtype=bool)
+
+
+def _without(X: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.asarray(X[~_contained(X, others)])

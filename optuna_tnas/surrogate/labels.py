@@ -1,0 +1,53 @@
+"""Objective values as a GP wants them, whatever their unit."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+# How many times the spread of the better half a value may lie below the median. Architectures
+# that far down are all simply bad; without a bound one diverged network squashes the rest.
+_WORST = 5.0
+
+
+def scale_labels(values: np.ndarray) -> np.ndarray:
+    """Standardize one task's values (higher is better), robustly against bad outliers.
+
+    Values below ``median - 5 (best quartile - median)`` are raised to that bound, then the mean
+    becomes 0 and the standard deviation 1. Infinite values count as the best or the worst finite
+    one; equal values all become 0.
+
+    Args:
+        values: ``n`` float, no NaN.
+
+    Returns:
+        ``n`` float64.
+    """
+    values = _finite(np.asarray(values, dtype=np.float64))
+    if len(values) == 0:
+        return values
+    values = np.maximum(values, _lowest_useful(values))
+    # Dividing by the magnitude first keeps the variance of huge values finite.
+    centered = values - values.mean()
+    magnitude = np.abs(centered).max()
+    if magnitude <= 1e-12 * max(1e-300, float(np.abs(values).max())):
+        return np.zeros_like(values)
+    centered = centered / magnitude
+    scaled: np.ndarray = centered / centered.std()
+    return scaled
+
+
+def _lowest_useful(values: np.ndarray) -> float:
+    """The bound below which values say no more than "bad"."""
+    lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], method="higher")
+    spreads = [upper - median, values.max() - median, median - lower]
+    spread = next((s for s in spreads if s > 0), np.inf)
+    return float(median - _WORST * spread)
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    """Infinite values become the best or the worst finite one."""
+    finite = values[np.isfinite(values)]
+    if len(finite) == 0:
+        return np.where(values > 0, 1.0, -1.0)
+    return np.asarray(np.clip(values, finite.min(), finite.max()))

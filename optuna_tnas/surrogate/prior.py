@@ -1,0 +1,187 @@
+"""What earlier searches learned: the encoders, the deep kernel and where to start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import copy
+from pathlib import Path
+from typing import Any
+
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import MaternKernel
+from gpytorch.kernels import ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ConstantMean
+import numpy as np
+import torch
+from torch import nn
+from torch import Tensor
+
+from optuna_tnas.config import Config
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.encoders import ArchitectureEncoder
+from optuna_tnas.encoders import DatasetEncoder
+from optuna_tnas.encoders import JointEncoder
+from optuna_tnas.errors import DatasetError
+from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import MINIMUM_NOISE
+from optuna_tnas.surrogate.kernel import DeepKernel
+
+
+_CHUNK = 4096
+
+
+class MetaSurrogate(nn.Module):
+    """The deep kernel over (architecture, data set) pairs and a set of initial architectures.
+
+    A new one has random weights that depend on nothing but ``seed``: the paper's "no
+    meta-learning". :func:`optuna_tnas.meta_train` gives one that learned from past studies.
+
+    Args:
+        space: The search space.
+        config: Sizes; those of :class:`~optuna_tnas.config.Config` unless given.
+        n_features: Width of a data set's points.
+        seed: Of the initial weights.
+
+    Attributes:
+        warm_start: ``w x P`` int64, architectures to begin a search with, best first.
+        provenance: Plain data that says where the weights come from.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        config: Config | None = None,
+        *,
+        n_features: int = N_FEATURES,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.config = config or Config()
+        self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
+        self.provenance: dict[str, Any] = {}
+        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+            torch.manual_seed(seed)
+            self._build(n_features)
+            self._set_lengthscale()
+
+    def _build(self, n_features: int) -> None:
+        c = self.config
+        self.architecture_encoder = ArchitectureEncoder(
+            len(self.space.vocabulary), c.architecture_hidden, c.architecture_dim
+        )
+        self.dataset_encoder = DatasetEncoder(
+            n_features, c.dataset_width, c.dataset_heads, c.dataset_dim
+        )
+        joint = JointEncoder(c.architecture_dim + c.dataset_dim, c.joint_layers)
+        self.float()
+        self.kernel = DeepKernel(joint, ScaleKernel(MaternKernel(nu=2.5)).double())
+        self.mean = ConstantMean().double()
+        self.likelihood = GaussianLikelihood(noise_constraint=GreaterThan(MINIMUM_NOISE)).double()
+        self.likelihood.initialize(noise=HyperParameters.noise)
+
+    def _set_lengthscale(self) -> None:
+        """Start where the kernel sees differences: at the median distance of the latents."""
+        Z = self.latents(self.space.sample(256, np.random.default_rng(0)), None)
+        distance = float(torch.pdist(Z).median())
+        self.kernel.base_kernel.base_kernel.initialize(lengthscale=max(distance, 1e-3))
+
+    @property
+    def hyperparameters(self) -> HyperParameters:
+        """The meta-learned hyper-parameters of the GP itself."""
+        scale = self.kernel.base_kernel
+        return HyperParameters(
+            mean=float(self.mean.constant),
+            outputscale=float(scale.outputscale),
+            lengthscale=float(scale.base_kernel.lengthscale),
+            noise=float(self.likelihood.noise),
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the encoders are."""
+        return self.dataset_encoder.unknown.device
+
+    def encode_architectures(self, X: np.ndarray) -> Tensor:
+        """psi of ``n x P`` architectures, dead operations removed: ``n x L``."""
+        graphs, inverse = self.space.to_graphs(X).pruned().unique()
+        ops, adjacency = graphs.tensors(self.device)
+        chunks = zip(ops.split(_CHUNK), adjacency.split(_CHUNK), strict=True)
+        encoded = torch.cat([self.architecture_encoder(*chunk) for chunk in chunks])
+        return encoded[torch.from_numpy(inverse).to(self.device)]
+
+    def encode_dataset(self, sample: DatasetSample | None, rng: np.random.Generator) -> Tensor:
+        """phi of points drawn anew from the sample: ``K``; what is learned for None.
+
+        Raises:
+            DatasetError: If the points have another width than those of the past studies.
+        """
+        if sample is None:
+            return self.dataset_encoder.unknown
+        self.check_dataset(sample)
+        points, present = sample.draw(self.config.points_per_class, rng)
+        encoding: Tensor = self.dataset_encoder(
+            torch.from_numpy(points).to(self.device), torch.from_numpy(present).to(self.device)
+        )
+        return encoding
+
+    def check_dataset(self, sample: DatasetSample | None) -> None:
+        """Raises :class:`DatasetError` if phi cannot read the sample's points."""
+        if sample is not None and sample.n_features != self.dataset_encoder.n_features:
+            raise DatasetError(
+                f"The data set's points have {sample.n_features} features, the surrogate was "
+                f"trained with {self.dataset_encoder.n_features}; describe the data set the same "
+                "way as those of the past studies, or leave it out."
+            )
+
+    def renamed(self, space: Space) -> MetaSurrogate:
+        """The same surrogate for a study that calls the space's parameters by other names.
+
+        Raises:
+            SpaceError: If ``space`` is not this surrogate's space; the text says where not.
+        """
+        difference = self.space.difference(space)
+        if difference is not None:
+            raise SpaceError(
+                f"The surrogate was trained on another search space: {difference}. Use the space "
+                "it was trained on, or meta-train on past studies of this one."
+            )
+        twin = copy(self)
+        twin.space = space
+        return twin
+
+    @torch.no_grad()
+    def latents(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """The kernel's inputs for a search on one data set: ``n x P`` -> ``n x M`` float64, CPU.
+
+        Points are drawn with a fixed seed, so that a data set has one encoding.
+        """
+        architectures = self.encode_architectures(X)
+        dataset = self.encode_dataset(sample, np.random.default_rng(0))
+        pairs = torch.cat([architectures, dataset.expand(len(X), -1)], dim=-1)
+        return self.kernel.encode(pairs).cpu()
+
+    def save(self, path: str | Path) -> None:
+        """Write a checkpoint of plain data, which :meth:`TNASSampler.load` reads."""
+        from optuna_tnas.checkpoint import save
+
+        save(self, path)
+
+    def summary(self) -> Mapping[str, Any]:
+        """Plain data that describes the surrogate."""
+        return {
+            "space": {
+                "size": self.space.size,
+                "fingerprint": self.space.fingerprint,
+                "parameters": [p.name for p in self.space.parameters],
+            },
+            "weights": sum(p.numel() for p in self.parameters()),
+            "data set features": self.dataset_encoder.n_features,
+            "hyper-parameters": vars(self.hyperparameters),
+            "warm start": [self.space.decode(row) for row in self.warm_start],
+            "provenance": self.provenance,
+        }

@@ -1,0 +1,103 @@
+"""The next architecture of a study, from what the study holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.surrogate.acquisition import Acquisition
+from optuna_tnas.surrogate.acquisition import AcquisitionName
+from optuna_tnas.surrogate.candidates import Candidates
+from optuna_tnas.surrogate.candidates import candidates_of
+from optuna_tnas.surrogate.candidates import Fixed
+from optuna_tnas.surrogate.gp import fit_study_gp
+from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+@dataclass(frozen=True)
+class StudyData:
+    """What a study holds, as arrays.
+
+    Attributes:
+        X: ``n x P`` int64, architectures with a value.
+        y: ``n`` float64, their values, higher is better; infinite ones may be among them.
+        pending: ``p x P`` int64, architectures being evaluated.
+        avoided: ``m x P`` int64, architectures that are not to be suggested again.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    pending: np.ndarray
+    avoided: np.ndarray
+
+
+class Suggester:
+    """Suggests architectures of one space for one data set.
+
+    Args:
+        surrogate: The meta-learned or untrained prior.
+        dataset: The data set that is searched on, if known.
+        acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
+    """
+
+    def __init__(
+        self,
+        surrogate: MetaSurrogate,
+        dataset: DatasetSample | None,
+        acquisition: AcquisitionName = "qei",
+    ) -> None:
+        self.surrogate = surrogate
+        self._dataset = dataset
+        self._acquisition: AcquisitionName = acquisition
+        self._cached: Candidates | None = None
+
+    @property
+    def _candidates(self) -> Candidates:
+        """Encoded at the first use: for a finite space this is the expensive part."""
+        if self._cached is None:
+            self._cached = candidates_of(self.surrogate, self._dataset)
+        return self._cached
+
+    def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+        """The next architecture, ``P`` int64.
+
+        The first ones come from the warm-start set, or at random without one; the others
+        maximize the acquisition function of a GP on the study's trials.
+
+        Args:
+            study: What is known so far.
+            fixed: Choices that are already made.
+            rng: All randomness of this suggestion.
+        """
+        begun = len(study.X) + len(study.pending)
+        if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
+            return self._initial(study, fixed, rng)
+        gp = fit_study_gp(
+            self._candidates.latents(study.X),
+            torch.from_numpy(scale_labels(study.y)),
+            self.surrogate.hyperparameters,
+            self.surrogate.config.adaptation,
+        )
+        pending = self._candidates.latents(study.pending)
+        seed = int(rng.integers(1 << 30))
+        acquisition = Acquisition(self._acquisition, gp, pending, seed)
+        start = study.X[np.argsort(-study.y, kind="stable")[:16]]
+        return self._candidates.best(acquisition, start, study.avoided, fixed, rng)
+
+    def _initial(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+        """The first of the warm-start set, or of random architectures, that is new."""
+        space = self.surrogate.space
+        taken = {row.tobytes() for row in study.avoided}
+        drawn = space.sample(256, rng)
+        for parameter, choice in fixed.items():
+            drawn[:, parameter] = choice
+        drawn = space.canonical(drawn)
+        for row in np.concatenate([self.surrogate.warm_start, drawn]):
+            agrees = all(row[p] == choice for p, choice in fixed.items())
+            if agrees and row.tobytes() not in taken:
+                return np.asarray(row)
+        return np.asarray(drawn[0])
