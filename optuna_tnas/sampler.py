@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 import logging
 from pathlib import Path
@@ -33,6 +31,7 @@ from optuna_tnas.surrogate.acquisition import check_acquisition
 from optuna_tnas.surrogate.candidates import Fixed
 from optuna_tnas.surrogate.prior import MetaSurrogate
 from optuna_tnas.surrogate.suggestion import Suggester
+from optuna_tnas.surrogate.threads import one_cpu_thread
 
 
 _logger = logging.getLogger(__name__)
@@ -83,7 +82,7 @@ class TNASSampler(BaseSampler):
     ) -> None:
         check_acquisition(acquisition)
         surrogate = _resolve(surrogate, space).to(device or "cpu")
-        with _quiet_torch():
+        with one_cpu_thread():
             surrogate.check_dataset(dataset)
         self._suggester = Suggester(surrogate, dataset, acquisition)
         self._seed = _entropy() if seed is None else seed
@@ -177,7 +176,7 @@ class TNASSampler(BaseSampler):
             data = trials.read_study(study, self.space, trial)
             self._warn_if_unused(study, trial, len(data.X))
             avoided = data.avoided[:0] if self._allow_repeats else data.avoided
-            with self._lock, _quiet_torch():
+            with self._lock, one_cpu_thread():
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
                 trials.claim(study, trial, row)
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
@@ -260,18 +259,3 @@ def _refuse_multi_objective(study: Study) -> None:
 
 def _entropy() -> int:
     return int(np.random.SeedSequence().generate_state(1)[0])
-
-
-@contextmanager
-def _quiet_torch() -> Iterator[None]:
-    """On the CPU whatever the user's default device, in one thread.
-
-    The matrices of a study are so small that more threads only wait for each other.
-    """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        with torch.device("cpu"):
-            yield
-    finally:
-        torch.set_num_threads(threads)

@@ -197,7 +197,7 @@ def _step(
     loss.backward()
     torch.nn.utils.clip_grad_norm_(surrogate.parameters(), 10.0)
     optimizer.step()
-    return float(loss)
+    return loss.item()
 
 
 @torch.no_grad()
@@ -226,8 +226,8 @@ def negative_log_likelihood(
     known = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is not None]
     alone = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is None]
     joint = [(torch.cat([Z for Z, _ in known]), torch.cat([y for _, y in known]))] if known else []
-    total = torch.stack([_gp_loss(surrogate, Z, y) for Z, y in (*joint, *alone)]).sum()
-    return total / sum(len(pairs.y) for pairs in batch)
+    losses = [_gp_loss(surrogate, Z, y) for Z, y in (*joint, *alone)]
+    return torch.stack(losses).sum() / sum(len(pairs.y) for pairs in batch)
 
 
 def _encode(
@@ -254,4 +254,5 @@ def _gp_loss(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> Tensor:
     whitened = torch.linalg.solve_triangular(factor, residual, upper=False)
     log_determinant = 2 * factor.diagonal().log().sum()
     quadratic: Tensor = whitened.square().sum()
-    return (quadratic + log_determinant + len(y) * np.log(2 * np.pi)) / 2
+    loss: Tensor = (quadratic + log_determinant + len(y) * np.log(2 * np.pi)) / 2
+    return loss

@@ -29,6 +29,7 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import MINIMUM_NOISE
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.threads import one_cpu_thread
 
 
 _CHUNK = 4096
@@ -64,7 +65,7 @@ class MetaSurrogate(nn.Module):
         self.config = config or Config()
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.provenance: dict[str, Any] = {}
-        with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        with torch.random.fork_rng(devices=[]), one_cpu_thread():
             torch.manual_seed(seed)
             self._build(n_features)
             self._set_lengthscale()
@@ -86,7 +87,7 @@ class MetaSurrogate(nn.Module):
 
     def _set_lengthscale(self) -> None:
         """Start where the kernel sees differences: at the median distance of the latents."""
-        Z = self.latents(self.space.sample(256, np.random.default_rng(0)), None)
+        Z = self.latents(self.space.sample(64, np.random.default_rng(0)), None)
         distance = float(torch.pdist(Z).median())
         self.kernel.base_kernel.base_kernel.initialize(lengthscale=max(distance, 1e-3))
 
@@ -95,10 +96,10 @@ class MetaSurrogate(nn.Module):
         """The meta-learned hyper-parameters of the GP itself."""
         scale = self.kernel.base_kernel
         return HyperParameters(
-            mean=float(self.mean.constant),
-            outputscale=float(scale.outputscale),
-            lengthscale=float(scale.base_kernel.lengthscale),
-            noise=float(self.likelihood.noise),
+            mean=self.mean.constant.item(),
+            outputscale=scale.outputscale.item(),
+            lengthscale=scale.base_kernel.lengthscale.item(),
+            noise=self.likelihood.noise.item(),
         )
 
     @property

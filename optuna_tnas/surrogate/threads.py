@@ -1,0 +1,23 @@
+"""How the surrogate's small matrices are computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+@contextmanager
+def one_cpu_thread() -> Iterator[None]:
+    """On the CPU whatever the user's default device, in one thread.
+
+    The matrices of a study are so small that more threads only wait for each other.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_num_threads(threads)
