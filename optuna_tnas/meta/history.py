@@ -76,6 +76,7 @@ class MetaDataset:
         Raises:
             HistoryError: If no study is usable; the text says what was left out and why.
         """
+        storage = optuna.storages.get_storage(storage)  # once: each opening takes a while
         names = optuna.get_all_study_names(storage)
         studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
         return cls.from_studies(studies, space, artifact_store=artifact_store)

@@ -155,7 +155,7 @@ def _reptile(
                 for p, w in zip(surrogate.parameters(), slow, strict=True):
                     p.copy_(w + config.outer_rate * (p - w))
             bar.update()
-            if step % config.evaluate_every == 0:
+            if step % config.evaluate_every == 0 or step == config.outer_steps:
                 watched = _held_out_loss(surrogate, held_out)
                 bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{watched:.3f}")
                 waited += 1
