@@ -1,0 +1,11 @@
+"""TNASSampler as users get it, meta-trained on the history."""
+
+from optuna.samplers import BaseSampler
+
+from benchmarks.peers import Setting
+from benchmarks.peers._meta import meta_trained
+from optuna_tnas import TNASSampler
+
+
+def sampler(setting: Setting) -> BaseSampler:
+    return TNASSampler(meta_trained(setting, "default"), seed=setting.seed)
