@@ -1,0 +1,98 @@
+"""The command line, run in-process; what it prints and what it says of bad input."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from optuna_tnas import checkpoint
+from optuna_tnas import Config
+from optuna_tnas import MetaSurrogate
+from optuna_tnas.cli import main
+from optuna_tnas.spaces import NASBench201Space
+
+
+SPACE = NASBench201Space()
+
+
+@pytest.fixture
+def storage(tmp_path: Path) -> str:
+    """Two past studies of ten cells, one of them of another space."""
+    url = f"sqlite:///{tmp_path}/history.db"
+    for name, factor in (("a", 1.0), ("b", 2.0)):
+        study = optuna.create_study(storage=url, study_name=name, direction="maximize")
+        for row in SPACE.sample(10, np.random.default_rng(0)):
+            params = SPACE.decode(row)
+            study.add_trial(
+                optuna.create_trial(
+                    params=params,
+                    distributions=dict(SPACE.distributions()),
+                    value=factor * float((row == 3).sum()),
+                )
+            )
+    other = optuna.create_study(storage=url, study_name="other")
+    other.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=2)
+    return url
+
+
+def test_meta_train_writes_a_checkpoint_that_inspect_prints(
+    storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "meta.pt"
+    command = ["meta-train", "--storage", storage, "--out", str(path), "--seed", "3", "--json"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["tasks"] == {"a": 10, "b": 10}
+    assert printed["left out"] == {"studies of other spaces": 1}
+    assert printed["seed"] == 3
+    assert checkpoint.load(path).provenance["tasks"] == printed["tasks"]
+
+    assert main(["inspect", str(path), "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["space"]["fingerprint"] == SPACE.fingerprint
+    assert summary["provenance"]["trials"] == 20
+    assert len(summary["warm start"]) > 0
+
+
+def test_inspect_prints_text_for_people(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    MetaSurrogate(SPACE, Config(architecture_hidden=8)).save(tmp_path / "meta.pt")
+    assert main(["inspect", str(tmp_path / "meta.pt")]) == 0
+    printed = capsys.readouterr().out
+    assert "fingerprint: " + SPACE.fingerprint in printed
+    assert "lengthscale" in printed
+
+
+@pytest.mark.parametrize(
+    ("command", "text"),
+    [
+        (["inspect", "no-such-file.pt"], "no-such-file.pt"),
+        (["meta-train", "--storage", "sqlite://"], "no study to learn from"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(
+    command: list[str], text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("optuna-tnas: ") and text in captured.err
+    assert captured.err.count("\n") == 1
+
+
+def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["meta-train", "--storage", storage, "--space", "mobilenetv3"]) == 2
+    assert "studies of other spaces" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [[], ["demo"], ["meta-train"], ["inspect"]])
+def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([*command, "--help"])
+    assert ended.value.code == 0
+    assert "--json" in capsys.readouterr().out or not command
