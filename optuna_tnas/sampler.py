@@ -36,8 +36,9 @@ from optuna_tnas.surrogate.threads import one_cpu_thread
 
 _logger = logging.getLogger(__name__)
 
-# How often a worker looks for another architecture after others claimed its choice.
-_MAX_CLAIMS = 20
+# How often a worker looks for another architecture after others claimed its choice. Each time,
+# one of them gets what it chose, so only more workers than this could exhaust it.
+_MAX_CLAIMS = 100
 
 
 class TNASSampler(BaseSampler):
@@ -172,16 +173,17 @@ class TNASSampler(BaseSampler):
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
             if attempt > 0:  # let those who claimed the same one not do so again
-                time.sleep(rng.uniform(0, 0.05 * attempt))
-            data = trials.read_study(study, self.space, trial)
-            self._warn_if_unused(study, trial, len(data.X))
-            avoided = data.avoided[:0] if self._allow_repeats else data.avoided
+                time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
             with self._lock, one_cpu_thread():
+                data = trials.read_study(study, self.space, trial)
+                avoided = data.avoided[:0] if self._allow_repeats else data.avoided
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
                 trials.claim(study, trial, row)
+            self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            if inevitable or not trials.claimed_elsewhere(study, self.space, trial, row):
+            if inevitable or trials.keep_claim(study, self.space, trial, row):
                 break
+            _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         return row
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+import time
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ from optuna_tnas.surrogate.suggestion import StudyData
 _CLAIM = "tnas:architecture"
 # Where Optuna keeps what ``enqueue_trial`` fixed.
 _ENQUEUED = "fixed_params"
+# Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
+# one write; longer only if its process died in between.
+_PATIENCE = 2.0
 
 
 def read_study(study: Study, space: Space, current: FrozenTrial) -> StudyData:
@@ -35,8 +39,7 @@ def read_study(study: Study, space: Space, current: FrozenTrial) -> StudyData:
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
     """
-    trials = [t for t in study.get_trials(deepcopy=False) if t.number != current.number]
-    rows = [(trial, architecture(trial, space)) for trial in trials]
+    rows = [(trial, architecture(trial, space)) for trial in _others(study, current)]
     known = [(trial, row) for trial, row in rows if row is not None]
     completed = [(t, row) for t, row in known if t.state == TrialState.COMPLETE]
     sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
@@ -48,6 +51,16 @@ def read_study(study: Study, space: Space, current: FrozenTrial) -> StudyData:
     )
 
 
+def _others(study: Study, current: FrozenTrial) -> list[FrozenTrial]:
+    """All trials but the current one, from the storage itself.
+
+    Under Hyperband, ``study.get_trials`` shows one bracket. Completed trials of the others had
+    the same resource, and their architectures are not to be evaluated again either.
+    """
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    return [trial for trial in trials if trial.number != current.number]
+
+
 def _stack(rows: Iterable[np.ndarray], space: Space) -> np.ndarray:
     return np.array(list(rows), dtype=np.int64).reshape(-1, len(space.parameters))
 
@@ -55,14 +68,18 @@ def _stack(rows: Iterable[np.ndarray], space: Space) -> np.ndarray:
 def architecture(trial: FrozenTrial, space: Space) -> np.ndarray | None:
     """The trial's architecture: its parameters, or what it was given to evaluate."""
     _check_choices(trial, space)
-    params = {**trial.system_attrs.get(_ENQUEUED, {}), **trial.params}
-    claim = trial.system_attrs.get(_CLAIM)
-    if claim is not None and not trial.state.is_finished():
-        params = {**space.decode(np.array(claim), inactive=True), **params}
     try:
-        return space.encode(params)
+        return space.encode(_params(trial, space))
     except SpaceError:
         return None
+
+
+def _params(trial: FrozenTrial, space: Space) -> Mapping[str, Any]:
+    """What the trial evaluates or, as far as it has said so, is about to evaluate."""
+    claim = trial.system_attrs.get(_CLAIM)
+    if claim is None or trial.state.is_finished():
+        return given(trial)
+    return {**space.decode(np.array(claim), inactive=True), **given(trial)}
 
 
 def _check_choices(trial: FrozenTrial, space: Space) -> None:
@@ -82,16 +99,36 @@ def given(trial: FrozenTrial) -> Mapping[str, Any]:
 
 
 def claim(study: Study, trial: FrozenTrial, row: np.ndarray) -> None:
-    """Tell all workers which architecture this trial evaluates."""
+    """Tell all workers which architecture this trial is about to evaluate."""
     study._storage.set_trial_system_attr(trial._trial_id, _CLAIM, row.tolist())
 
 
-def claimed_elsewhere(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> bool:
-    """Whether another running trial has the same architecture.
+def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> bool:
+    """Whether the claimed architecture is this trial's alone; if not, the claim is withdrawn.
 
-    Of two workers that claim one architecture at the same time, at least one learns it here,
-    because both write before they read.
+    Every worker writes its claim before it looks for others', so of two equal claims at least
+    one worker sees the other's. It gives way to a trial that is older or already evaluates the
+    architecture, and waits for a younger one that is still undecided, which will see the older
+    claim. So one of those who claim an architecture at the same time keeps it.
     """
-    running = study.get_trials(deepcopy=False, states=(TrialState.RUNNING,))
-    others = [architecture(t, space) for t in running if t.number != trial.number]
-    return any(other is not None and np.array_equal(other, row) for other in others)
+    deadline = time.monotonic() + _PATIENCE
+    while rivals := _rivals(study, space, trial, row):
+        prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
+        if prevails or time.monotonic() > deadline:
+            study._storage.set_trial_system_attr(trial._trial_id, _CLAIM, None)
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def _rivals(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> list[FrozenTrial]:
+    """The other trials with the same architecture, whatever their state."""
+    wanted = space.decode(row).items()
+    return [t for t in _others(study, trial) if wanted <= _params(t, space).items()]
+
+
+def _decided(trial: FrozenTrial, space: Space) -> bool:
+    """Whether the trial's architecture stands: Optuna stores parameters once they are chosen."""
+    return trial.state != TrialState.RUNNING or not space.distributions().keys().isdisjoint(
+        trial.params
+    )
