@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from dataclasses import dataclass
 import json
@@ -16,6 +17,7 @@ from pathlib import Path
 import signal
 import subprocess
 import sys
+from threading import Barrier
 import time
 from typing import Any
 
@@ -221,6 +223,23 @@ def start_workers(checkpoint: Path) -> Iterator[Callable[..., subprocess.Popen[s
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def run_together() -> Callable[[Callable[[Any], Any], list[Any]], list[Any]]:
+    """Calls a function with each argument, all at the same moment, one thread each."""
+
+    def run(function: Callable[[Any], Any], arguments: list[Any]) -> list[Any]:
+        barrier = Barrier(len(arguments))
+
+        def wait_and_call(argument: Any) -> Any:
+            barrier.wait(timeout=60)
+            return function(argument)
+
+        with ThreadPoolExecutor(len(arguments)) as pool:
+            return list(pool.map(wait_and_call, arguments))
+
+    return run
 
 
 if __name__ == "__main__":
