@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict
 import os
 from pathlib import Path
-import tempfile
+from pickle import UnpicklingError
 from typing import Any
+from uuid import uuid4
+import zipfile
 
 import numpy as np
 import torch
@@ -24,7 +26,12 @@ _SHIPPED = Path(__file__).parent / "data" / "checkpoints"
 
 
 def save(surrogate: MetaSurrogate, path: str | Path) -> None:
-    """Write a surrogate; an existing file is replaced only once the new one is complete."""
+    """Write a surrogate; an existing file is replaced only by one that can be read back.
+
+    Raises:
+        CheckpointError: If the file cannot be written, or the surrogate is not plain data with
+            finite weights.
+    """
     content = {
         "format": FORMAT,
         "version": VERSION,
@@ -36,14 +43,16 @@ def save(surrogate: MetaSurrogate, path: str | Path) -> None:
         "provenance": surrogate.provenance,
     }
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+    temporary = path.parent / f".{path.name}.{uuid4().hex}"
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             torch.save(content, file)
-        os.replace(name, path)
-    except BaseException:
-        os.unlink(name)
-        raise
+        _restore(path, _read(temporary))
+        os.replace(temporary, path)
+    except OSError as error:
+        raise CheckpointError(f"The checkpoint {path} cannot be written: {error}.") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def load(source: str | Path) -> MetaSurrogate:
@@ -57,14 +66,26 @@ def load(source: str | Path) -> MetaSurrogate:
             version, or holds more than plain data.
     """
     path = _locate(source)
+    return _restore(path, _read(path))
+
+
+def _read(path: Path) -> Any:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # zip, pickle, EOF and runtime errors, by the kind of damage
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()  # torch.load does not look at the checksums
+        if broken is not None:
+            raise zipfile.BadZipFile(f"the checksum of {broken!r} is wrong")
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:  # its text recommends to load without weights_only
+        raise CheckpointError(
+            f"{path} holds more than plain data, so it is not read: it could run code. "
+            "Checkpoints of optuna-tnas are plain data; write it again with meta.save(...)."
+        ) from error
+    except Exception as error:  # zip, EOF and runtime errors, by the kind of damage
         raise CheckpointError(
             f"{path} is not a checkpoint of optuna-tnas, or it is damaged; write it again with "
-            f"meta.save(...). ({type(error).__name__}: {str(error).splitlines()[0]})"
+            f"meta.save(...). ({type(error).__name__}: {error})"
         ) from error
-    return _restore(path, content)
 
 
 def _locate(source: str | Path) -> Path:

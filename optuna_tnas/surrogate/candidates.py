@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -42,6 +43,19 @@ class Candidates(Protocol):
         """
 
 
+def fix(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+    """``n x P`` architectures with the fixed choices; what those switch off stays at 0."""
+    X = X.copy()
+    for parameter, choice in fixed.items():
+        X[:, parameter] = choice
+    return space.canonical(X)
+
+
+def agrees(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+    """``n`` bool: the architectures that have all fixed choices that they depend on."""
+    return np.asarray((fix(space, X, fixed) == X).all(axis=1))
+
+
 def candidates_of(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> Candidates:
     """Score enumerable spaces whole and search the others."""
     if surrogate.space.enumerable:
@@ -53,6 +67,7 @@ class WholeSpace:
     """Every architecture, encoded once; those with one pruned graph share one latent."""
 
     def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
+        self._space = surrogate.space
         self._radix = surrogate.space.n_choices
         self._X = surrogate.space.enumerate()  # N x P
         self._codes = self._code(self._X)  # N, ascending
@@ -77,9 +92,7 @@ class WholeSpace:
         rng: np.random.Generator,
     ) -> np.ndarray:
         """The best of all that are neither avoided nor contradict ``fixed``."""
-        open_ = np.ones(len(self._X), dtype=bool)
-        for parameter, choice in fixed.items():
-            open_ &= self._X[:, parameter] == choice
+        open_ = agrees(self._space, self._X, fixed)
         new = open_ & ~np.isin(self._codes, self._code(avoided))
         rows = np.flatnonzero(new if new.any() else open_)
         groups = np.unique(self._group[rows])
@@ -129,10 +142,7 @@ class SearchedSpace:
         return np.asarray(pool[rows[acquisition.best(Z[torch.from_numpy(rows)])]])
 
     def _fix(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
-        X = X.copy()
-        for parameter, choice in fixed.items():
-            X[:, parameter] = choice
-        return np.unique(self._space.canonical(X), axis=0)
+        return np.unique(fix(self._space, X, fixed), axis=0)
 
     def _mutants(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Parents with each parameter redrawn with probability ``2 / P``."""

@@ -79,7 +79,8 @@ class StudyGP(SingleTaskGP):
     def _covariance(self, X: Tensor, whitened: Tensor) -> Tensor:
         """``b x q x M``, ``n x bq`` -> ``b x q x q``."""
         if X.shape[-2] == 1:
-            variance = self.covar_module(X, diag=True) - whitened.square().sum(0).view(X.shape[:-1])
+            explained = whitened.square().sum(0).view(X.shape[:-1])
+            variance = self.covar_module(X, diag=True) - explained
             positive: Tensor = variance.clamp_min(1e-9)
             return positive.unsqueeze(-1)
         blocks = whitened.mT.reshape(*X.shape[:-1], len(whitened))  # b x q x n

@@ -25,7 +25,7 @@ class DeepKernel(Kernel):
     has_lengthscale = False
 
     def __init__(self, network: nn.Module, base_kernel: Kernel, **kwargs: Any) -> None:
-        super().__init__(batch_shape=base_kernel.batch_shape, **kwargs)
+        super().__init__(**kwargs)  # its batch shape is the base kernel's
         self.network = network
         self.base_kernel = base_kernel
 
@@ -36,6 +36,13 @@ class DeepKernel(Kernel):
         encoded = self.encode(x1)
         other = encoded if x2 is x1 else self.encode(x2)
         return self.base_kernel.forward(encoded, other, diag=diag, **params)
+
+    def __getitem__(self, index: Any) -> DeepKernel:
+        """The kernel of a part of the batch, with the same network.
+
+        Gpytorch's own works for kernels that have parameters themselves.
+        """
+        return DeepKernel(self.network, self.base_kernel[index], active_dims=self.active_dims)
 
     def encode(self, x: Tensor) -> Tensor:
         """The base kernel's input, in the base kernel's precision."""

@@ -27,12 +27,12 @@ def scale_labels(values: np.ndarray) -> np.ndarray:
     if len(values) == 0:
         return values
     values = np.maximum(values, _lowest_useful(values))
-    # Dividing by the magnitude first keeps the variance of huge values finite.
+    values = values / max(1.0, float(np.abs(values).max()))  # sums of huge values overflow
     centered = values - values.mean()
     magnitude = np.abs(centered).max()
     if magnitude <= 1e-12 * max(1e-300, float(np.abs(values).max())):
         return np.zeros_like(values)
-    centered = centered / magnitude
+    centered = centered / magnitude  # squares of tiny values vanish
     scaled: np.ndarray = centered / centered.std()
     return scaled
 
@@ -40,9 +40,10 @@ def scale_labels(values: np.ndarray) -> np.ndarray:
 def _lowest_useful(values: np.ndarray) -> float:
     """The bound below which values say no more than "bad"."""
     lower, median, upper = np.quantile(values, [0.25, 0.5, 0.75], method="higher")
-    spreads = [upper - median, values.max() - median, median - lower]
-    spread = next((s for s in spreads if s > 0), np.inf)
-    return float(median - _WORST * spread)
+    with np.errstate(over="ignore"):
+        spreads = [upper - median, values.max() - median, median - lower]
+        spread = next((s for s in spreads if s > 0), np.inf)
+        return float(median - _WORST * spread)
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -10,8 +10,10 @@ import torch
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.acquisition import AcquisitionName
+from optuna_tnas.surrogate.candidates import agrees
 from optuna_tnas.surrogate.candidates import Candidates
 from optuna_tnas.surrogate.candidates import candidates_of
+from optuna_tnas.surrogate.candidates import fix
 from optuna_tnas.surrogate.candidates import Fixed
 from optuna_tnas.surrogate.gp import fit_study_gp
 from optuna_tnas.surrogate.labels import scale_labels
@@ -92,12 +94,9 @@ class Suggester:
         """The first of the warm-start set, or of random architectures, that is new."""
         space = self.surrogate.space
         taken = {row.tobytes() for row in study.avoided}
-        drawn = space.sample(256, rng)
-        for parameter, choice in fixed.items():
-            drawn[:, parameter] = choice
-        drawn = space.canonical(drawn)
-        for row in np.concatenate([self.surrogate.warm_start, drawn]):
-            agrees = all(row[p] == choice for p, choice in fixed.items())
-            if agrees and row.tobytes() not in taken:
+        known = self.surrogate.warm_start
+        drawn = fix(space, space.sample(256, rng), fixed)
+        for row in np.concatenate([known[agrees(space, known, fixed)], drawn]):
+            if row.tobytes() not in taken:
                 return np.asarray(row)
         return np.asarray(drawn[0])
