@@ -1,0 +1,193 @@
+"""The acquisition against the closed form and against brute force over all candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from botorch.acquisition import ExpectedImprovement
+from botorch.acquisition import qExpectedImprovement
+from botorch.acquisition import qLogExpectedImprovement
+from botorch.acquisition import qUpperConfidenceBound
+from botorch.models import SingleTaskGP
+from botorch.sampling import SobolQMCNormalSampler
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.surrogate.acquisition import Acquisition
+from optuna_tnas.surrogate.acquisition import AcquisitionName
+from optuna_tnas.surrogate.acquisition import check_acquisition
+from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.labels import scale_labels
+
+
+NAMES: tuple[AcquisitionName, ...] = ("qei", "qlogei", "ucb")
+NO_PENDING = torch.empty(0, 3, dtype=torch.double)
+
+
+def random_latents(n: int, seed: int) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 3)))
+
+
+def random_gp(n: int, seed: int) -> StudyGP:
+    Z = random_latents(n, seed)
+    noise = np.random.default_rng(seed).standard_normal(n)
+    y = torch.from_numpy(scale_labels(Z.sum(dim=1).numpy() + noise))
+    return unfitted_gp(Z, y, HyperParameters(lengthscale=1.5)).requires_grad_(False)
+
+
+@pytest.mark.parametrize("n", [1, 5, 30])
+def test_qei_is_about_the_closed_form(n: int) -> None:
+    gp, Z = random_gp(n, seed=n), random_latents(200, seed=100)
+    exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
+    values = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
+    assert (values - exact).abs().max() < 0.02
+    torch.testing.assert_close(values.mean(), exact.mean(), rtol=0.1, atol=0)
+
+
+def test_qlogei_is_the_logarithm_of_qei() -> None:
+    gp, Z = random_gp(10, seed=0), random_latents(200, seed=100)
+    values = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
+    logarithm = Acquisition("qlogei", gp, NO_PENDING, seed=0).values(Z)
+    some = values > 0.01
+    assert some.sum() > 20
+    torch.testing.assert_close(logarithm[some].exp(), values[some], rtol=0.02, atol=1e-3)
+
+
+def test_ucb_is_two_deviations_above_the_mean() -> None:
+    gp, Z = random_gp(10, seed=0), random_latents(200, seed=100)
+    values = Acquisition("ucb", gp, NO_PENDING, seed=0).values(Z)
+    posterior = gp.posterior(Z.unsqueeze(-2))
+    bound = posterior.mean.flatten() + 2 * posterior.variance.sqrt().flatten()
+    torch.testing.assert_close(values, bound, rtol=0.02, atol=0.02)
+
+
+def joint_values(
+    name: AcquisitionName, gp: StudyGP, pending: Tensor, Z: Tensor, seed: int
+) -> Tensor:
+    """Botorch's own joint value of every candidate, on its own posterior, no shortlist."""
+    twin = SingleTaskGP(
+        gp.train_inputs[0],
+        gp.train_targets.unsqueeze(-1),
+        likelihood=gp.likelihood,
+        covar_module=gp.covar_module,
+        mean_module=gp.mean_module,
+        outcome_transform=None,
+    ).eval()
+    sampler = SobolQMCNormalSampler(torch.Size([128]), seed=seed)
+    if name == "ucb":
+        function = qUpperConfidenceBound(twin, 4.0, sampler, X_pending=pending)
+    else:
+        kind = qExpectedImprovement if name == "qei" else qLogExpectedImprovement
+        function = kind(twin, gp.train_targets.max(), sampler, X_pending=pending)
+    with torch.no_grad():
+        return function(Z.unsqueeze(-2))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_pending", [1, 2, 5])
+def test_best_is_that_of_brute_force_with_pending(name: AcquisitionName, n_pending: int) -> None:
+    for seed in range(5):
+        gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
+        pending = Z[: 2 * n_pending : 2]
+        values = joint_values(name, gp, pending, Z, seed)
+        chosen = Acquisition(name, gp, pending, seed).best(Z)
+        assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
+
+
+def test_shortlist_does_not_lose_the_best() -> None:
+    for seed in range(3):
+        gp, Z = random_gp(8, seed), random_latents(2000, seed + 100)
+        top = Acquisition("qei", gp, NO_PENDING, seed).values(Z).topk(3).indices
+        values = joint_values("qei", gp, Z[top], Z, seed)
+        chosen = Acquisition("qei", gp, Z[top], seed).best(Z)
+        assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_best_without_pending_has_the_highest_value(name: AcquisitionName) -> None:
+    for seed in range(5):
+        gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
+        acquisition = Acquisition(name, gp, NO_PENDING, seed)
+        assert acquisition.best(Z) == int(acquisition.values(Z).argmax())
+
+
+def test_what_is_pending_is_not_chosen_again() -> None:
+    for seed in range(5):
+        gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
+        alone = Acquisition("qei", gp, NO_PENDING, seed).best(Z)
+        chosen = Acquisition("qei", gp, Z[[alone]], seed).best(Z)
+        assert chosen != alone
+        assert (Z[chosen] - Z[alone]).norm() > 0.1
+
+
+def unpromising(n: int) -> tuple[StudyGP, Tensor]:
+    """A GP whose best observation nothing near the others can reach: qEI is exactly 0."""
+    Z = torch.linspace(0, 1, 20, dtype=torch.double).unsqueeze(-1).repeat(1, 3)
+    y = torch.linspace(0, 1, 20, dtype=torch.double)
+    y[-1] = 50
+    gp = unfitted_gp(Z, y, HyperParameters(lengthscale=0.2, noise=1e-3, outputscale=0.1))
+    return gp.requires_grad_(False), Z[:n] + 0.01
+
+
+def test_ties_go_to_the_higher_mean() -> None:
+    gp, Z = unpromising(10)
+    acquisition = Acquisition("qei", gp, NO_PENDING, seed=0)
+    assert acquisition.values(Z).tolist() == [0.0] * 10
+    means = gp.posterior(Z.unsqueeze(-2)).mean.flatten()
+    assert acquisition.best(Z) == int(means.argmax()) != 0
+    assert acquisition.best(Z.flip(0)) == 9 - int(means.argmax())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_ties_with_equal_means_go_to_the_first(name: AcquisitionName) -> None:
+    """Far from all observations every candidate is the prior: exactly equal."""
+    gp = random_gp(8, seed=0)
+    Z = gp.train_inputs[0]
+    known, far = Z[gp.train_targets.argsort()[:3]], 1e5 * random_latents(20, seed=1).abs()
+    chosen = Acquisition(name, gp, NO_PENDING, seed=0).best(torch.cat([known, far]))
+    assert chosen == 3
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_seed_gives_one_choice(name: AcquisitionName) -> None:
+    gp, Z = random_gp(8, seed=0), random_latents(100, seed=1)
+    values = []
+    for global_seed in (0, 1):
+        torch.manual_seed(global_seed)
+        acquisition = Acquisition(name, gp, Z[:2], seed=3)
+        values.append((acquisition.values(Z), acquisition.best(Z)))
+    assert torch.equal(values[0][0], values[1][0])
+    assert values[0][1] == values[1][1]
+    assert not torch.equal(Acquisition(name, gp, Z[:2], seed=4).values(Z), values[0][0])
+
+
+def test_many_candidates_are_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    gp, Z = random_gp(8, seed=0), random_latents(100, seed=1)
+    whole = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
+    monkeypatch.setattr("optuna_tnas.surrogate.acquisition._CHUNK", 7)
+    torch.testing.assert_close(Acquisition("qei", gp, NO_PENDING, seed=0).values(Z), whole)
+
+
+def test_unknown_name_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(OptunaTNASError, match=r"'thompson'.*qei.*qlogei.*ucb"):
+        check_acquisition("thompson")
+    for name in NAMES:
+        check_acquisition(name)
+
+
+def test_untrained_surrogate_agrees_with_a_plain_gp(
+    surrogate_of: Callable[..., object], study_gp: Callable[..., StudyGP]
+) -> None:
+    """The same from end to end: architectures, latents, GP, closed-form improvement."""
+    surrogate = surrogate_of("small")
+    X = surrogate.space.enumerate()
+    gp = study_gp(surrogate, X[::7])
+    Z = surrogate.latents(X, None)
+    exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
+    chosen = Acquisition("qei", gp, Z[:0], seed=0).best(Z)
+    assert exact[chosen] > exact.max() - 0.02

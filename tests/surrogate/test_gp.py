@@ -1,0 +1,188 @@
+"""The study's GP against botorch's own posterior and against the textbook formula."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+import warnings
+
+from botorch.models import SingleTaskGP
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from optuna_tnas.config import Adaptation
+from optuna_tnas.surrogate.gp import fit_study_gp
+from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import MINIMUM_NOISE
+from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.labels import scale_labels
+
+
+HYPERPARAMETERS = HyperParameters(mean=0.3, outputscale=1.4, lengthscale=1.2, noise=0.1)
+
+
+def random_latents(*shape: int, seed: int = 0) -> Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).standard_normal((*shape, 4)))
+
+
+def data(n: int, seed: int = 0) -> tuple[Tensor, Tensor]:
+    Z = random_latents(n, seed=seed)
+    noise = np.random.default_rng(seed + 1).standard_normal(n)
+    return Z, torch.from_numpy(scale_labels(Z.sum(dim=1).sin().numpy() + 0.2 * noise))
+
+
+def matern(a: Tensor, b: Tensor) -> Tensor:
+    distance = (a[:, None] - b).square().sum(dim=-1).sqrt()
+    r = 5**0.5 * distance / HYPERPARAMETERS.lengthscale
+    return HYPERPARAMETERS.outputscale * (1 + r + r**2 / 3) * torch.exp(-r)
+
+
+@pytest.mark.parametrize("n", [1, 2, 25])
+@pytest.mark.parametrize("shape", [(6, 1), (6, 3), (2, 3, 1), (2, 1, 1), (2, 3, 4), (5,), (1,)])
+def test_posterior_is_botorchs(n: int, shape: Sequence[int]) -> None:
+    gp = unfitted_gp(*data(n), HYPERPARAMETERS)
+    X = random_latents(*shape, seed=5)
+    with torch.no_grad():
+        ours, theirs = gp.posterior(X), SingleTaskGP.posterior(gp, X)
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    torch.testing.assert_close(ours.variance, theirs.variance, rtol=1e-5, atol=1e-7)
+    torch.testing.assert_close(
+        ours.distribution.covariance_matrix,
+        theirs.distribution.covariance_matrix,
+        rtol=1e-5,
+        atol=1e-7,
+    )
+
+
+def test_posterior_is_the_textbooks() -> None:
+    Z, y = data(20)
+    X = random_latents(8, seed=5)
+    inverse = torch.linalg.inv(matern(Z, Z) + HYPERPARAMETERS.noise * torch.eye(20).double())
+    weights = matern(X, Z) @ inverse
+    mean = HYPERPARAMETERS.mean + weights @ (y - HYPERPARAMETERS.mean)
+    covariance = matern(X, X) - weights @ matern(Z, X)
+    with torch.no_grad():
+        posterior = unfitted_gp(Z, y, HYPERPARAMETERS).posterior(X)
+    torch.testing.assert_close(posterior.mean.flatten(), mean)
+    torch.testing.assert_close(
+        posterior.distribution.covariance_matrix, covariance, rtol=1e-6, atol=1e-6
+    )
+
+
+def test_posterior_at_an_observation_is_proper() -> None:
+    Z, y = data(10)
+    with torch.no_grad():
+        gp = unfitted_gp(Z, y, HyperParameters(noise=MINIMUM_NOISE))
+        for X in (Z.unsqueeze(-2), torch.stack([Z, Z], dim=-2)):
+            posterior = gp.posterior(X)
+            assert (posterior.variance > 0).all()
+            assert posterior.rsample(torch.Size([3])).isfinite().all()
+
+
+LABELS = {
+    "one": [0.93],
+    "two": [0.93, 0.91],
+    "three": [0.93, 0.91, 0.2],
+    "equal": [0.5] * 6,
+    "outlier": [0.93, 0.91, 0.92, 0.9, -1e9],
+    "three, one outlier": [0.93, 0.91, -1e9],
+    "two, one outlier": [0.93, -1e9],
+    "infinite": [0.93, -np.inf, np.inf, 0.91],
+    "huge": [1e300, -1e300, 3e299],
+}
+
+
+@pytest.mark.parametrize("adaptation", ["map", "adam"])
+@pytest.mark.parametrize("name", LABELS)
+def test_fit_is_robust(adaptation: Adaptation, name: str) -> None:
+    y = torch.from_numpy(scale_labels(np.array(LABELS[name])))
+    Z = random_latents(len(y))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        gp = fit_study_gp(Z, y, HYPERPARAMETERS, adaptation)
+    check_sane(gp)
+
+
+@pytest.mark.parametrize("adaptation", ["map", "adam"])
+def test_fit_survives_repeated_architectures(adaptation: Adaptation) -> None:
+    Z, y = data(5)
+    check_sane(fit_study_gp(Z.repeat(4, 1), y.repeat(4), HYPERPARAMETERS, adaptation))
+    y = torch.from_numpy(scale_labels(np.arange(20.0)))  # the same ones, with other values
+    check_sane(fit_study_gp(Z[:1].repeat(20, 1), y, HYPERPARAMETERS, adaptation))
+
+
+def check_sane(gp: StudyGP) -> None:
+    kernel = gp.covar_module
+    for value, start in [
+        (kernel.outputscale, HYPERPARAMETERS.outputscale),
+        (kernel.base_kernel.lengthscale, HYPERPARAMETERS.lengthscale),
+    ]:
+        assert start / 300 < value.item() < start * 300
+    assert MINIMUM_NOISE <= gp.likelihood.noise.item() < 100
+    with torch.no_grad():
+        posterior = gp.posterior(random_latents(50, 1, seed=9))
+    assert posterior.mean.isfinite().all()
+    assert posterior.mean.abs().max() < 20
+    assert (posterior.variance > 0).all()
+
+
+@pytest.mark.parametrize("adaptation", ["map", "adam"])
+def test_fit_depends_on_nothing_but_its_arguments(adaptation: Adaptation) -> None:
+    for n in (1, 3, 12):
+        states = []
+        for seed in (0, 1):
+            torch.manual_seed(seed)
+            before = torch.get_rng_state()
+            gp = fit_study_gp(*data(n), HYPERPARAMETERS, adaptation)
+            assert torch.equal(torch.get_rng_state(), before)
+            states.append(torch.cat([p.flatten() for p in gp.parameters()]))
+        assert torch.equal(*states)
+
+
+@pytest.mark.parametrize("adaptation", ["map", "adam"])
+def test_fitted_gp_needs_no_gradients(adaptation: Adaptation) -> None:
+    gp = fit_study_gp(*data(12), HYPERPARAMETERS, adaptation)
+    assert not any(p.requires_grad for p in gp.parameters())
+    assert not gp.posterior(random_latents(3, 1)).mean.requires_grad
+
+
+@pytest.mark.parametrize("adaptation", ["map", "adam"])
+def test_fit_improves_the_likelihood(adaptation: Adaptation) -> None:
+    Z, y = data(40)
+    before = log_marginal_likelihood(unfitted_gp(Z, y, HYPERPARAMETERS))
+    after = log_marginal_likelihood(fit_study_gp(Z, y, HYPERPARAMETERS, adaptation))
+    assert after > before + 1
+
+
+def log_marginal_likelihood(gp: StudyGP) -> float:
+    gp.train()
+    with torch.no_grad():
+        marginal = gp.likelihood(gp(*gp.train_inputs))
+        result = float(marginal.log_prob(gp.train_targets))
+    gp.eval()
+    return result
+
+
+def test_priors_hold_a_fit_on_little_data_near_its_start() -> None:
+    gp = fit_study_gp(*data(2), HYPERPARAMETERS)
+    assert 1.2 / 3 < gp.covar_module.base_kernel.lengthscale.item() < 1.2 * 3
+    assert 0.1 / 4 < gp.likelihood.noise.item() < 0.1 * 4
+    assert gp.mean_module.constant.item() == pytest.approx(0.3, abs=0.5)
+
+
+def test_much_data_moves_the_lengthscale_away_from_its_start() -> None:
+    Z = torch.linspace(-3, 3, 60, dtype=torch.double).unsqueeze(-1)
+    y = torch.from_numpy(scale_labels(np.sin(Z.numpy()[:, 0])))
+    gp = fit_study_gp(Z, y, HyperParameters(lengthscale=0.05))
+    assert gp.covar_module.base_kernel.lengthscale.item() > 0.5
+    assert gp.likelihood.noise.item() < 0.01
+
+
+def test_starts_from_the_given_hyperparameters() -> None:
+    gp = unfitted_gp(*data(3), HYPERPARAMETERS)
+    assert gp.mean_module.constant.item() == pytest.approx(0.3)
+    assert gp.covar_module.outputscale.item() == pytest.approx(1.4)
+    assert gp.covar_module.base_kernel.lengthscale.item() == pytest.approx(1.2)
+    assert gp.likelihood.noise.item() == pytest.approx(0.1)

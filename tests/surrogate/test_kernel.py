@@ -1,0 +1,81 @@
+"""The deep kernel in gpytorch's own suite for kernels, and against its definition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from unittest import TestCase
+
+from gpytorch.kernels import Kernel
+from gpytorch.kernels import MaternKernel
+from gpytorch.kernels import ScaleKernel
+from gpytorch.test.base_kernel_test_case import BaseKernelTestCase
+import pytest
+import torch
+from torch import nn
+from torch import Tensor
+
+from optuna_tnas.surrogate.kernel import DeepKernel
+
+
+class _Waves(nn.Module):
+    """A network for inputs of any width."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([torch.sin(x), x.cumsum(dim=-1) / 2], dim=-1)
+
+
+class TestGPyTorchSuite(BaseKernelTestCase, TestCase):
+    def create_kernel_no_ard(self, batch_shape: Sequence[int] = (), **kwargs: Any) -> DeepKernel:
+        shape = torch.Size(batch_shape)
+        matern = MaternKernel(nu=2.5, batch_shape=shape)
+        return DeepKernel(_Waves(), ScaleKernel(matern, batch_shape=shape), **kwargs)
+
+
+@pytest.fixture
+def kernel() -> DeepKernel:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+    return DeepKernel(network, ScaleKernel(MaternKernel(nu=2.5)).double())
+
+
+def test_is_the_base_kernel_on_encoded_inputs(kernel: DeepKernel) -> None:
+    x, other = torch.randn(7, 4), torch.randn(5, 4)
+    base = kernel.base_kernel(kernel.network(x).double(), kernel.network(other).double())
+    torch.testing.assert_close(kernel(x, other).to_dense(), base.to_dense())
+    torch.testing.assert_close(kernel(x, diag=True), kernel(x).to_dense().diagonal())
+
+
+def test_is_the_matern_formula_on_encoded_inputs(kernel: DeepKernel) -> None:
+    kernel.base_kernel.outputscale, kernel.base_kernel.base_kernel.lengthscale = 1.7, 0.6
+    x = torch.randn(7, 4)
+    z = kernel.network(x).double()
+    r = 5**0.5 * (z[:, None] - z).square().sum(-1).sqrt() / 0.6
+    torch.testing.assert_close(
+        kernel(x).to_dense(), 1.7 * (1 + r + r**2 / 3) * torch.exp(-r), rtol=1e-5, atol=1e-6
+    )
+
+
+def test_is_symmetric_and_positive_semidefinite(kernel: DeepKernel) -> None:
+    x = torch.randn(60, 4)
+    K = kernel(torch.cat([x, x[:10]])).to_dense()
+    torch.testing.assert_close(K, K.mT)
+    assert torch.linalg.eigvalsh(K).min() > -1e-8
+
+
+def test_encodes_in_the_base_kernels_precision(kernel: DeepKernel) -> None:
+    assert kernel.encode(torch.randn(3, 4)).dtype == torch.double
+    assert kernel(torch.randn(3, 4)).to_dense().dtype == torch.double
+
+
+def test_gradients_reach_the_network_and_the_base_kernel(kernel: DeepKernel) -> None:
+    kernel(torch.randn(9, 4)).to_dense()[0, 1:].sum().backward()
+    for name, parameter in kernel.named_parameters():
+        if name != "network.2.bias":  # cancels in distances
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
+
+
+def test_is_a_kernel_like_any_other(kernel: DeepKernel) -> None:
+    total: Kernel = kernel + kernel
+    x = torch.randn(5, 4)
+    torch.testing.assert_close(total(x).to_dense(), 2 * kernel(x).to_dense())
