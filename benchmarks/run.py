@@ -147,10 +147,11 @@ def run(searches: Sequence[Search], out: Path, jobs: int) -> None:
         TableError: If the file's records come from another table.
     """
     records = read_records(out)
+    for space in {search.space for search in searches}:
+        _check_table(space, records)
     missing = []
     for search in searches:
         own = [record for record in records if search.has(record)]
-        _check_table(search, own)
         if len(own) < search.trials:
             missing.append(search)
             records = [record for record in records if not search.has(record)]
@@ -162,13 +163,16 @@ def run(searches: Sequence[Search], out: Path, jobs: int) -> None:
     _write(out, read_records(out))
 
 
-def _check_table(search: Search, records: Sequence[Record]) -> None:
-    optimum = tasks.load(search.space).tasks[search.target].optimum
-    if any(record["optimum"] != optimum for record in records):
-        raise tasks.TableError(
-            f"The file has searches on {search.space} {search.target} of another table; its "
-            "optimum differs. Give another --out, or the OPTUNA_TNAS_DATA of then."
-        )
+def _check_table(space: str, records: Sequence[Record]) -> None:
+    """Refuse to mix tables, in the file and in what was learned from them."""
+    known = tasks.load(space).tasks
+    for record in records:
+        target = record["target"]
+        if record["space"] == space and record["optimum"] != known[target].optimum:
+            raise tasks.TableError(
+                f"The file has searches on {space} {target} of another table; its optimum "
+                "differs. Give another --out, or the OPTUNA_TNAS_DATA of then."
+            )
 
 
 def _finished(searches: Sequence[Search], jobs: int) -> Iterator[list[Record]]:

@@ -284,7 +284,7 @@ def test_file_of_another_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(tasks.FAMILIES, "toy", partial(toy, 4))
     tasks.load.cache_clear()
     with pytest.raises(tasks.TableError, match="another table"):
-        run(searches(tmp_path, "random"), out, 1)
+        run(searches(tmp_path, "tpe"), out, 1)
     assert out.read_text() == before
 
 
