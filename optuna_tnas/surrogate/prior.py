@@ -79,8 +79,8 @@ class MetaSurrogate(nn.Module):
             n_features, c.dataset_width, c.dataset_heads, c.dataset_dim
         )
         joint = JointEncoder(c.architecture_dim + c.dataset_dim, c.joint_layers)
-        self.float()
-        self.kernel = DeepKernel(joint, ScaleKernel(MaternKernel(nu=2.5)).double())
+        self.float()  # whatever the user's default precision
+        self.kernel = DeepKernel(joint.float(), ScaleKernel(MaternKernel(nu=2.5)).double())
         self.mean = ConstantMean().double()
         self.likelihood = GaussianLikelihood(noise_constraint=GreaterThan(MINIMUM_NOISE)).double()
         self.likelihood.initialize(noise=HyperParameters.noise)

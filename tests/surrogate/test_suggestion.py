@@ -1,0 +1,125 @@
+"""The next architecture, from the first trial to the last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.surrogate.suggestion import StudyData
+from optuna_tnas.surrogate.suggestion import Suggester
+
+
+WARM_START = np.array([[1, 2, 3], [3, 3, 3], [0, 1, 2], [2, 2, 2], [1, 1, 1], [3, 2, 1]])
+
+
+@pytest.fixture
+def surrogate(surrogate_of: Callable[[str], MetaSurrogate]) -> MetaSurrogate:
+    surrogate = surrogate_of("small")
+    surrogate.warm_start = WARM_START
+    return surrogate
+
+
+def study(
+    X: np.ndarray, y: np.ndarray | None = None, pending: np.ndarray | None = None
+) -> StudyData:
+    X = np.asarray(X, dtype=np.int64).reshape(-1, 3)
+    running = X[:0] if pending is None else np.asarray(pending, dtype=np.int64).reshape(-1, 3)
+    values = X.sum(axis=1).astype(float) if y is None else y
+    return StudyData(X, values, running, np.concatenate([X, running]))
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def test_begins_with_the_warm_start_in_order(surrogate: MetaSurrogate) -> None:
+    suggester = Suggester(surrogate, None)
+    for n in range(5):
+        assert (suggester.suggest(study(WARM_START[:n]), {}, rng()) == WARM_START[n]).all()
+
+
+def test_warm_start_ends_after_the_configured_number(surrogate: MetaSurrogate) -> None:
+    assert surrogate.config.n_warm_start == 5
+    others = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 3], [0, 3, 0], [0, 2, 0]])
+    y = np.array([0.0, 0.0, 0.0, 0.0, 1.0])
+    rows = [Suggester(surrogate, None).suggest(study(others, s * y), {}, rng()) for s in (1, -1)]
+    assert (rows[0] != rows[1]).any()  # so it is the values that decide
+
+
+def test_running_trials_take_their_share_of_the_warm_start(surrogate: MetaSurrogate) -> None:
+    suggester = Suggester(surrogate, None)
+    for n in range(6):  # none completed yet: nothing but the warm start is known
+        row = suggester.suggest(study([], pending=WARM_START[:n]), {}, rng())
+        assert (row == WARM_START[n]).all()
+
+
+def test_begins_at_random_when_nothing_was_learned(surrogate: MetaSurrogate) -> None:
+    surrogate.warm_start = WARM_START[:0]
+    suggester = Suggester(surrogate, None)
+    rows = {tuple(suggester.suggest(study([]), {}, np.random.default_rng(i))) for i in range(30)}
+    assert len(rows) > 15
+
+
+def test_first_ones_have_the_fixed_choices(surrogate: MetaSurrogate) -> None:
+    suggester = Suggester(surrogate, None)
+    assert suggester.suggest(study([]), {0: 3}, rng()).tolist() == [3, 3, 3]
+    assert suggester.suggest(study([]), {0: 0, 1: 0}, rng())[:2].tolist() == [0, 0]
+
+
+def test_suggests_nothing_twice_until_the_space_is_exhausted(surrogate: MetaSurrogate) -> None:
+    suggester = Suggester(surrogate, None)
+    X = np.random.default_rng(0).permutation(surrogate.space.enumerate())[:48]
+    for i in range(16):
+        row = suggester.suggest(study(X), {}, np.random.default_rng(i))
+        X = np.concatenate([X, row[None]])
+    assert len(np.unique(X, axis=0)) == 64
+    again = suggester.suggest(study(X), {}, rng())
+    assert again.shape == (3,)
+
+
+def test_running_ones_are_neither_repeated_nor_ignored(surrogate: MetaSurrogate) -> None:
+    suggester = Suggester(surrogate, None)
+    X = surrogate.space.enumerate()[::9]
+    running = np.empty((0, 3), dtype=np.int64)
+    for _ in range(10):
+        row = suggester.suggest(study(X, pending=running), {}, rng())
+        running = np.concatenate([running, row[None]])
+    assert len(np.unique(np.concatenate([X, running]), axis=0)) == len(X) + 10
+
+
+@pytest.mark.parametrize("worst", [-1e9, -np.inf])
+def test_values_of_any_kind_are_survived(surrogate: MetaSurrogate, worst: float) -> None:
+    X = surrogate.space.enumerate()[::6]
+    for y in (np.full(len(X), 0.5), np.r_[worst, X.sum(axis=1)[1:]], np.full(len(X), worst)):
+        assert Suggester(surrogate, None).suggest(study(X, y), {}, rng()).shape == (3,)
+
+
+def test_only_the_order_and_ratio_of_values_matter(surrogate: MetaSurrogate) -> None:
+    X = surrogate.space.enumerate()[::6]
+    y = X.sum(axis=1) + 0.1 * X[:, 0]
+    rows = [Suggester(surrogate, None).suggest(study(X, v), {}, rng()) for v in (y, 256 * y + 64)]
+    assert (rows[0] == rows[1]).all()
+
+
+@pytest.mark.parametrize("acquisition", ["qei", "qlogei", "ucb"])
+def test_search_finds_what_is_best(surrogate: MetaSurrogate, acquisition: str) -> None:
+    """An additive objective over 64 cells, in a third as many trials."""
+    surrogate.warm_start = WARM_START[:0]
+    suggester = Suggester(surrogate, None, acquisition)  # type: ignore[arg-type]
+    X = WARM_START[:0]
+    for i in range(20):
+        row = suggester.suggest(study(X), {}, np.random.default_rng(i))
+        X = np.concatenate([X, row[None]])
+    assert X.sum(axis=1).max() == 9
+
+
+def test_same_generator_same_suggestion(surrogate: MetaSurrogate) -> None:
+    X = surrogate.space.enumerate()[::6]
+    rows = [
+        Suggester(surrogate, None).suggest(study(X, pending=[1, 1, 1]), {}, rng())
+        for _ in range(2)
+    ]
+    assert (rows[0] == rows[1]).all()
