@@ -1,19 +1,49 @@
-"""The sampler against the suites that Optuna holds its own samplers to, and what they leave out."""
+"""The sampler against the suites of Optuna's own samplers, and against what they leave out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+import logging
+import math
 from pathlib import Path
+import pickle
+import subprocess
+import sys
+from typing import Any
 
+import numpy as np
+import optuna
+from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler
+from optuna.samplers import PartialFixedSampler
+from optuna.samplers import RandomSampler
+from optuna.study import Study
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
 from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
 import pytest
+import torch
 
+import optuna_tnas
+from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
+from optuna_tnas.errors import StudyError
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.base import Condition
+from optuna_tnas.spaces.base import Parameter
+from optuna_tnas.spaces.base import Vertex
+from optuna_tnas.spaces.cell import Node
+from optuna_tnas.surrogate.suggestion import StudyData
+from optuna_tnas.surrogate.suggestion import Suggester
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -32,3 +62,432 @@ class TestWithCheckpoint(_Suites):
         path = tmp_path / "meta.pt"
         MetaSurrogate(NASBench201Space()).save(path)
         return lambda: TNASSampler.load(path, seed=0)
+
+
+# --- spaces small enough to look at whole, and what is said of their trials -----------------
+
+OPS = ("none", "skip", "conv", "pool")
+CELLS = CellSpace([Node("a", OPS[1:]), Node("b", OPS, ["a"])], zero=("none",))  # 12
+CUBE = CellSpace([Node(n, OPS) for n in "abc"], zero=("none",))  # 64
+SMALL = Config(
+    architecture_hidden=8,
+    architecture_dim=8,
+    dataset_width=8,
+    dataset_heads=2,
+    dataset_dim=4,
+    joint_layers=(16, 8),
+    n_warm_start=3,
+)
+RATE = {"low": 1e-4, "high": 1e-1, "log": True}
+
+
+def sampler_of(space: Space, seed: int | None = 0, **kwargs: Any) -> TNASSampler:
+    return TNASSampler(MetaSurrogate(space, SMALL), seed=seed, **kwargs)
+
+
+def value_of(row: np.ndarray) -> float:
+    """Any smooth function of the choices; exact, since they are small integers."""
+    return float(((row - 1) ** 2).sum() + (row[:-1] * row[1:]).sum()) / 8
+
+
+def objective_of(space: Space, sign: float = 1.0) -> Callable[[Trial], float]:
+    return lambda trial: sign * value_of(space.encode(space.suggest(trial)))
+
+
+def search(
+    sampler: BaseSampler,
+    objective: Callable[[Trial], float],
+    n_trials: int = 12,
+    direction: str = "minimize",
+    **kwargs: Any,
+) -> Study:
+    study = optuna.create_study(sampler=sampler, direction=direction)
+    study.optimize(objective, n_trials=n_trials, **kwargs)
+    return study
+
+
+def params(study: Study) -> list[dict[str, Any]]:
+    return [trial.params for trial in study.trials]
+
+
+def n_different(trials: list[FrozenTrial], space: Space) -> int:
+    names = space.distributions()
+    return len({tuple(t.params.get(name) for name in names) for t in trials})
+
+
+def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+
+
+# --- seeds ----------------------------------------------------------------------------------
+
+
+def cube_params(seed: int, constant: bool) -> list[dict[str, Any]]:
+    objective = objective_of(CUBE, 0.0 if constant else 1.0)
+    return params(search(sampler_of(CUBE, seed), objective))
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_same_seed_same_trials(constant):
+    assert cube_params(1, constant) == cube_params(1, constant)
+    assert cube_params(1, constant)[:3] != cube_params(2, constant)[:3]
+
+
+def test_same_seed_same_trials_in_another_process(start_workers, open_storage, tmp_path, request):
+    """Spawned afresh, whatever happened in this process before."""
+    location = f"sqlite:///{tmp_path}/s.db"
+    study = optuna.create_study(storage=open_storage(location), study_name="s")
+    worker = start_workers(location=location, study_name="s", n_trials=8, seed=3)
+    _, errors = worker.communicate(timeout=120)
+    assert worker.returncode == 0, errors
+    sampler = TNASSampler.load(request.getfixturevalue("checkpoint"), seed=3)
+    here = search(sampler, request.getfixturevalue("objective"), 8)
+    assert params(here) == params(study)
+
+
+def test_minimizing_mirrors_maximizing():
+    down = search(sampler_of(CUBE), objective_of(CUBE), direction="minimize")
+    up = search(sampler_of(CUBE), objective_of(CUBE, -1.0), direction="maximize")
+    assert params(down) == params(up)
+    assert [t.value for t in down.trials] == [-t.value for t in up.trials]
+
+
+def test_reseeding_changes_the_suggestions_and_reaches_the_independent_sampler():
+    def objective(trial: Trial) -> float:
+        return objective_of(CUBE)(trial) + trial.suggest_float("rate", **RATE)
+
+    def run(reseed: bool) -> tuple[list[Any], list[float]]:
+        inner = RandomSampler(seed=0)
+        sampler = sampler_of(CUBE, independent_sampler=inner, warn_independent_sampling=False)
+        if reseed:
+            sampler.reseed_rng()
+        found = params(search(sampler, objective, 5))
+        return found, [p.pop("rate") for p in found]
+
+    (cells, rates), (other_cells, other_rates) = run(False), run(True)
+    assert run(False) == (cells, rates)
+    assert cells != other_cells
+    assert rates != other_rates
+
+
+def test_a_pickled_sampler_goes_on_the_same():
+    sampler = sampler_of(CUBE)
+    study = search(sampler, objective_of(CUBE), 6)
+    twin = optuna.create_study(sampler=pickle.loads(pickle.dumps(sampler)))
+    twin.add_trials(study.trials)
+    for each in (study, twin):
+        each.optimize(objective_of(CUBE), n_trials=5)
+    assert params(study) == params(twin)
+
+
+def test_one_sampler_may_serve_several_studies_at_once():
+    sampler, studies = sampler_of(CUBE), [optuna.create_study() for _ in range(2)]
+    for study in studies:
+        study.sampler = sampler
+    for _ in range(8):
+        studies[0].optimize(objective_of(CUBE), n_trials=1)
+        studies[1].optimize(objective_of(CUBE, -1.0), n_trials=1)
+    for study, sign in zip(studies, (1.0, -1.0), strict=True):
+        assert params(study) == params(search(sampler_of(CUBE), objective_of(CUBE, sign), 8))
+
+
+# --- threads, devices, dtypes, imports ------------------------------------------------------
+
+
+def test_threads_share_a_sampler_without_repeating():
+    study = search(sampler_of(CUBE), objective_of(CUBE), 30, n_jobs=2)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 30
+    assert n_different(study.trials, CUBE) == 30
+
+
+@contextmanager
+def default_device(name: str) -> Iterator[None]:
+    torch.set_default_device(name)
+    try:
+        yield
+    finally:
+        torch.set_default_device(None)
+
+
+@contextmanager
+def default_dtype(dtype: torch.dtype) -> Iterator[None]:
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.parametrize("space", [CUBE, MobileNetV3Space()], ids=["finite", "searched"])
+@pytest.mark.parametrize(
+    "setting",
+    [
+        pytest.param(lambda: default_device("meta"), id="device"),
+        pytest.param(
+            lambda: default_dtype(torch.float64),
+            id="dtype",
+            marks=pytest.mark.xfail(
+                strict=True, raises=RuntimeError, reason="the encoders mix float32 and float64"
+            ),
+        ),
+    ],
+)
+def test_the_users_torch_defaults_change_nothing(setting, space):
+    expected = params(search(sampler_of(space), objective_of(space), 7))
+    with setting():
+        assert params(search(sampler_of(space), objective_of(space), 7)) == expected
+
+
+def test_the_users_threads_and_random_numbers_are_left_alone():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+        search(sampler_of(CUBE), objective_of(CUBE), 6)
+        assert torch.get_num_threads() == 2
+        assert torch.equal(torch.get_rng_state(), torch_state)
+        assert np.array_equal(np.random.get_state()[1], numpy_state)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def test_importing_the_package_does_not_import_torch():
+    code = "import sys, optuna_tnas; print('torch' in sys.modules)"
+    root = Path(optuna_tnas.__file__).parents[1]
+    found = subprocess.run(
+        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "False"
+
+
+# --- choices made elsewhere -----------------------------------------------------------------
+
+
+def test_an_enqueued_architecture_is_evaluated_once():
+    study = optuna.create_study(sampler=sampler_of(CELLS))
+    study.enqueue_trial({"op_a": "conv", "op_b": "pool"})
+    study.optimize(objective_of(CELLS), n_trials=12)
+    assert study.trials[0].params == {"op_a": "conv", "op_b": "pool"}
+    assert n_different(study.trials, CELLS) == 12
+
+
+def test_the_rest_of_a_partly_enqueued_architecture_is_chosen_jointly(caplog):
+    study = search(sampler_of(CELLS), objective_of(CELLS), 4)
+    for _ in range(2):
+        study.enqueue_trial({"op_a": "conv"})
+    study.optimize(objective_of(CELLS), n_trials=8)
+    assert [t.params["op_a"] for t in study.trials[4:6]] == ["conv"] * 2
+    assert n_different(study.trials, CELLS) == 12
+    assert warnings_in(caplog) == []
+
+
+@pytest.mark.parametrize("value", ["none", "conv"])
+def test_a_fixed_choice_is_kept_and_its_subspace_exhausted_first(value):
+    base = sampler_of(CUBE)
+    study = search(PartialFixedSampler({"op_b": value}, base), objective_of(CUBE), 18)
+    assert {t.params["op_b"] for t in study.trials} == {value}
+    assert n_different(study.trials[:16], CUBE) == 16
+    study.sampler = base
+    study.optimize(objective_of(CUBE), n_trials=8)
+    assert n_different(study.trials, CUBE) == 24
+
+
+def test_a_fixed_layer_of_a_searched_space():
+    space = MobileNetV3Space()
+    sampler = PartialFixedSampler({"depth_2": 3, "kernel_2_3": 7}, sampler_of(space))
+    study = search(sampler, objective_of(space), 8)
+    for trial in study.trials:
+        assert (trial.params["depth_2"], trial.params["kernel_2_3"]) == (3, 7)
+        assert "kernel_2_4" not in trial.params
+    assert n_different(study.trials, space) == 8
+
+
+def test_choices_that_no_architecture_has_together_are_survived():
+    """The second operation exists only if ``deep``."""
+    flag, op = Parameter("deep", (False, True)), Parameter("op", OPS, Condition(0, (1,)))
+    space = Space((flag, op), (Vertex("v", (0, 1), (None,) * 4 + OPS),), (), leaves_to_output=True)
+    study = search(sampler_of(space), objective_of(space), 5)
+    study.enqueue_trial({"deep": False, "op": "pool"})
+    study.optimize(objective_of(space), n_trials=1)
+    assert study.trials[-1].params == {"deep": False}
+
+
+# --- values that are missing or strange -----------------------------------------------------
+
+
+def test_hyperband_brackets_repeat_nothing_either():
+    def objective(trial: Trial) -> float:
+        value = objective_of(CUBE)(trial)
+        for step in range(1, 10):
+            trial.report(value + 1 / step, step)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+        return value
+
+    pruner = HyperbandPruner(min_resource=1, max_resource=9)
+    study = optuna.create_study(sampler=sampler_of(CUBE), pruner=pruner)
+    study.optimize(objective, n_trials=40)
+    states = {t.state for t in study.trials}
+    assert states == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert n_different(study.trials, CUBE) == 40
+
+
+class _OutOfMemoryError(Exception):
+    """What a training may raise."""
+
+
+@pytest.mark.parametrize("trouble", ["nan", "pruned", "failed"])
+def test_architectures_without_a_value_are_not_suggested_again(trouble):
+    def objective(trial: Trial) -> float:
+        row = CELLS.encode(CELLS.suggest(trial))
+        if row[0] == 0 and trouble == "pruned":
+            raise optuna.TrialPruned
+        if row[0] == 0 and trouble == "failed":
+            raise _OutOfMemoryError
+        return math.nan if row[0] == 0 else value_of(row)
+
+    study = search(sampler_of(CELLS), objective, catch=_OutOfMemoryError)
+    assert n_different(study.trials, CELLS) == 12
+    assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 8
+
+
+def test_if_everything_fails_the_search_goes_on():
+    study = search(sampler_of(CELLS), lambda t: CELLS.suggest(t) and math.nan, 15)
+    assert n_different(study.trials, CELLS) == 12
+    assert {t.state for t in study.trials} == {TrialState.FAIL}
+
+
+@pytest.mark.parametrize("infinity", [math.inf, -math.inf])
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_infinite_values_are_survived(infinity, direction):
+    def objective(trial: Trial) -> float:
+        value = objective_of(CUBE)(trial)
+        return infinity if trial.number % 2 == 0 else value
+
+    study = search(sampler_of(CUBE), objective, direction=direction)
+    assert [t.state for t in study.trials] == [TrialState.COMPLETE] * 12
+    assert n_different(study.trials, CUBE) == 12
+
+
+# --- repeats --------------------------------------------------------------------------------
+
+
+def test_a_finite_space_is_exhausted_before_anything_repeats():
+    study = search(sampler_of(CELLS), objective_of(CELLS), 16)
+    assert CELLS.size == n_different(study.trials[:12], CELLS) == 12
+    assert {t.state for t in study.trials} == {TrialState.COMPLETE}
+
+
+def test_repeats_on_request():
+    study = search(sampler_of(CELLS, allow_repeats=True), objective_of(CELLS), 12)
+    assert n_different(study.trials, CELLS) < 12
+
+
+class _Overtaken(Suggester):
+    """While it ponders, another worker evaluates what it is about to choose."""
+
+    study: Study
+
+    def suggest(self, data: StudyData, *args: Any) -> np.ndarray:
+        row = super().suggest(data, *args)
+        if len(self.study.trials) == 1:
+            names = CELLS.distributions()
+            self.study.add_trial(
+                optuna.trial.create_trial(params=CELLS.decode(row), distributions=names, value=0.0)
+            )
+        return row
+
+
+def test_what_another_worker_completed_meanwhile_is_not_repeated():
+    sampler = sampler_of(CELLS)
+    study = optuna.create_study(sampler=sampler)
+    sampler._suggester = _Overtaken(MetaSurrogate(CELLS, SMALL), None)
+    sampler._suggester.study = study
+    study.optimize(objective_of(CELLS), n_trials=1)
+    assert len(study.trials) == n_different(study.trials, CELLS) == 2
+
+
+def test_threads_that_exhaust_a_space_together_leave_nothing_out(run_together):
+    """Workers with samplers of their own, which share nothing but the storage."""
+    study = optuna.create_study()
+
+    def work(seed: int) -> None:
+        mine = optuna.load_study(
+            study_name=study.study_name, storage=study._storage, sampler=sampler_of(CELLS, seed)
+        )
+        mine.optimize(objective_of(CELLS), n_trials=3)
+
+    run_together(work, list(range(4)))
+    assert n_different(study.trials, CELLS) == 12
+
+
+# --- parameters beside the space ------------------------------------------------------------
+
+
+def with_rate(trial: Trial) -> float:
+    return objective_of(CELLS)(trial) + trial.suggest_float("rate", **RATE)
+
+
+def test_a_foreign_parameter_is_sampled_with_one_warning_a_trial(caplog):
+    study = search(sampler_of(CELLS), with_rate, 6)
+    assert n_different(study.trials, CELLS) == 6
+    assert all(1e-4 <= t.params["rate"] <= 1e-1 for t in study.trials)
+    messages = warnings_in(caplog)
+    assert len(messages) == 5  # none for the first trial, as Optuna's samplers do
+    assert all(f"'rate' in trial {n}" in m for n, m in enumerate(messages, start=1))
+
+
+def test_the_warning_can_be_switched_off(caplog):
+    search(sampler_of(CELLS, warn_independent_sampling=False), with_rate, 3)
+    assert warnings_in(caplog) == []
+
+
+def test_a_resumed_study_does_not_repeat_foreign_parameters():
+    study = search(sampler_of(CELLS), with_rate, 4)
+    study.sampler = sampler_of(CELLS)
+    study.optimize(with_rate, n_trials=4)
+    assert len({t.params["rate"] for t in study.trials}) == 8
+    assert params(study) == params(search(sampler_of(CELLS), with_rate, 8))
+
+
+def test_conditional_layers_are_sampled_jointly(caplog):
+    space = MobileNetV3Space()
+    study = search(sampler_of(space), objective_of(space), 8)
+    for trial in study.trials:
+        row = space.encode(trial.params)
+        assert set(trial.params) == set(space.decode(row))
+    assert n_different(study.trials, space) == 8
+    assert warnings_in(caplog) == []
+
+
+def test_an_objective_that_ignores_the_space_is_told_so(caplog):
+    search(sampler_of(CELLS), lambda t: t.suggest_float("rate", **RATE), 12)
+    assert sum("'op_a', 'op_b'" in message for message in warnings_in(caplog)) == 1
+
+
+# --- studies that do not fit ----------------------------------------------------------------
+
+
+def test_several_objectives_are_refused():
+    study = optuna.create_study(sampler=sampler_of(CELLS), directions=["minimize"] * 3)
+    with pytest.raises(StudyError, match="3 objectives"):
+        CELLS.suggest(study.ask())
+
+
+def test_other_choices_under_the_same_name_are_refused():
+    other = CellSpace([Node("a", ["skip", "attention"])])
+    study = search(RandomSampler(seed=0), objective_of(other), 1)
+    study.sampler = sampler_of(CELLS)
+    with pytest.raises(StudyError, match=r"(?s)op_a.*'attention'.*'skip', 'conv', 'pool'"):
+        CELLS.suggest(study.ask())
+
+
+def test_parameters_may_have_other_names(checkpoint):
+    space = NASBench201Space(names=[f"edge{i}" for i in range(6)])
+    study = search(TNASSampler.load(checkpoint, space=space, seed=0), objective_of(space), 6)
+    original = NASBench201Space()
+    expected = search(TNASSampler.load(checkpoint, seed=0), objective_of(original), 6)
+    assert [list(p.values()) for p in params(study)] == [
+        list(p.values()) for p in params(expected)
+    ]
+    assert set(study.trials[0].params) == set(space.distributions())

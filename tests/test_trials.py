@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
 
 import numpy as np
 import optuna
@@ -150,6 +152,18 @@ def test_a_claim_gives_way_to_an_older_one():
         trials.claim(study, trial, ROWS[0])
     assert not keep(study, younger, ROWS[0])
     assert keep(study, older, ROWS[0])
+
+
+def test_an_older_claim_waits_until_the_younger_one_gave_way():
+    study = optuna.create_study()
+    (_, older), (_, younger) = running(study), running(study)
+    for trial in (older, younger):
+        trials.claim(study, trial, ROWS[0])
+    with ThreadPoolExecutor(1) as pool:
+        kept = pool.submit(keep, study, older, ROWS[0])
+        assert not wait([kept], timeout=0.1).done
+        assert not keep(study, younger, ROWS[0])
+        assert kept.result(timeout=60)
 
 
 def test_a_claim_gives_way_to_a_younger_trial_under_way():
