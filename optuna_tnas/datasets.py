@@ -29,6 +29,8 @@ _MAX_PER_CLASS = 40
 _MAX_POINTS = 2048
 
 _ARTIFACT_NAME = "optuna-tnas-dataset-sample.npz"
+# The study's user attribute with the artifact's id: storages list artifacts in any order.
+_ARTIFACT_ID = "tnas:dataset_sample"
 
 
 class DatasetSample:
@@ -145,12 +147,13 @@ class DatasetSample:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / _ARTIFACT_NAME
             path.write_bytes(self.to_bytes())
-            upload_artifact(
+            artifact_id = upload_artifact(
                 study_or_trial=study,
                 file_path=str(path),
                 artifact_store=artifact_store,
                 mimetype="application/octet-stream",
             )
+        study.set_user_attr(_ARTIFACT_ID, artifact_id)
 
     @classmethod
     def attached_to(cls, study: Study, artifact_store: ArtifactStore) -> DatasetSample | None:
@@ -162,15 +165,18 @@ class DatasetSample:
         from optuna.artifacts import get_all_artifact_meta
         from optuna.artifacts.exceptions import ArtifactNotFound
 
-        found = [m for m in get_all_artifact_meta(study) if m.filename == _ARTIFACT_NAME]
+        found = [
+            m.artifact_id for m in get_all_artifact_meta(study) if m.filename == _ARTIFACT_NAME
+        ]
         if not found:
             return None
+        artifact_id = study.user_attrs.get(_ARTIFACT_ID, found[-1])
         try:
-            with artifact_store.open_reader(found[-1].artifact_id) as reader:
+            with artifact_store.open_reader(artifact_id) as reader:
                 return cls.from_bytes(reader.read())
         except ArtifactNotFound as error:
             raise DatasetError(
-                f"The artifact store does not hold the data set sample {found[-1].artifact_id} "
+                f"The artifact store does not hold the data set sample {artifact_id} "
                 f"of study {study.study_name!r}; pass the store it was attached with."
             ) from error
 

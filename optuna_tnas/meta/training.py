@@ -61,8 +61,8 @@ def meta_train(
     train, held_out = _split([_Pairs.of(task) for task in history.tasks], config, rng)
     with torch.device("cpu"):
         losses = _reptile(surrogate, train, held_out, rng, progress)
-    surrogate.requires_grad_(False).eval()
-    surrogate.warm_start = choose_warm_start(surrogate, history)
+        surrogate.requires_grad_(False).eval()
+        surrogate.warm_start = choose_warm_start(surrogate, history)
     surrogate.provenance = {
         "tasks": {task.name: len(task.y) for task in history.tasks},
         "trials": history.n_trials,

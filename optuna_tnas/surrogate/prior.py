@@ -89,7 +89,7 @@ class MetaSurrogate(nn.Module):
         """Start where the kernel sees differences: at the median distance of the latents."""
         Z = self.latents(self.space.sample(64, np.random.default_rng(0)), None)
         distance = float(torch.pdist(Z).median())
-        self.kernel.base_kernel.base_kernel.initialize(lengthscale=max(distance, 1e-3))
+        self.kernel.base_kernel.base_kernel.initialize(lengthscale=max(distance, 1e-6))
 
     @property
     def hyperparameters(self) -> HyperParameters:

@@ -103,9 +103,10 @@ def test_weights_depend_on_the_seed_alone(small_config: Config) -> None:
     assert not torch.equal(weights(1), first)
 
 
-def test_an_untrained_kernel_tells_architectures_apart() -> None:
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_an_untrained_kernel_tells_architectures_apart(preset: str) -> None:
     for space in (NASBench201Space(), CellSpace.on_edges(3, ("none", "conv"), zero=["none"])):
-        surrogate = MetaSurrogate(space)
+        surrogate = MetaSurrogate(space, Config.preset(preset))
         X = space.sample(50, np.random.default_rng(1))
         with torch.no_grad():
             K = surrogate.kernel.base_kernel(surrogate.latents(X, None)).to_dense()
