@@ -1,0 +1,367 @@
+"""REPTILE on the marginal likelihood: what it minimizes, how it steps and what it learns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import count
+
+from gpytorch.distributions import MultivariateNormal
+from gpytorch.mlls import ExactMarginalLogLikelihood
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from optuna_tnas.config import Config
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.errors import HistoryError
+from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.meta import training
+from optuna_tnas.meta.history import MetaDataset
+from optuna_tnas.meta.history import Task
+from optuna_tnas.meta.training import _Pairs
+from optuna_tnas.meta.training import meta_train
+from optuna_tnas.meta.training import negative_log_likelihood
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+TaskOf = Callable[..., Task]
+DatasetOf = Callable[[int, float], DatasetSample]
+
+
+def weights(surrogate: MetaSurrogate) -> Tensor:
+    return torch.cat([p.detach().double().flatten() for p in surrogate.parameters()])
+
+
+def loss_of(surrogate: MetaSurrogate, *tasks: Task) -> float:
+    """Mean over tasks, each as a search would see it."""
+    rng = np.random.default_rng(0)
+    with torch.no_grad():
+        losses = [negative_log_likelihood(surrogate, [_Pairs.of(t)], rng) for t in tasks]
+    return float(torch.stack(losses).mean())
+
+
+@pytest.fixture(scope="module")
+def plain(space: Space, task_of: TaskOf) -> MetaDataset:
+    """Tasks without data sets."""
+    return MetaDataset(space, tuple(task_of(seed) for seed in range(6)))
+
+
+@pytest.fixture(scope="module")
+def mixed(space: Space, task_of: TaskOf, dataset_of: DatasetOf) -> MetaDataset:
+    """Every third task has no data set."""
+    datasets = [None if seed % 3 == 2 else dataset_of(seed, 1.0) for seed in range(6)]
+    tasks = [task_of(seed, dataset=dataset) for seed, dataset in enumerate(datasets)]
+    return MetaDataset(space, tuple(tasks))
+
+
+@pytest.fixture(scope="module")
+def brief(config: Config) -> Config:
+    return replace(config, outer_steps=3, inner_steps=2, batch_size=32, evaluate_every=2)
+
+
+# --- the loss -------------------------------------------------------------------------------
+
+
+def test_loss_is_gpytorchs_on_one_task(space: Space, config: Config, task_of: TaskOf) -> None:
+    surrogate, task = MetaSurrogate(space, config), task_of(0)
+    y = torch.from_numpy(scale_labels(task.y))
+    gp = unfitted_gp(surrogate.latents(task.X, None), y, surrogate.hyperparameters).train()
+    mll = ExactMarginalLogLikelihood(gp.likelihood, gp)
+    expected = -mll(gp(*gp.train_inputs), y).item()
+    assert loss_of(surrogate, task) == pytest.approx(expected, rel=1e-4)
+
+
+def log_probability(surrogate: MetaSurrogate, tasks: Sequence[Task]) -> float:
+    """Of the labels under one joint normal distribution, by torch."""
+    rng = np.random.default_rng(0)
+    pairs = []
+    for task in tasks:
+        psi = surrogate.encode_architectures(task.X)
+        phi = surrogate.encode_dataset(task.dataset, rng).expand(len(psi), -1)
+        pairs.append(torch.cat([psi, phi], dim=1))
+    y = torch.from_numpy(np.concatenate([scale_labels(task.y) for task in tasks]))
+    K = surrogate.kernel(torch.cat(pairs)).to_dense()
+    K = K + surrogate.likelihood.noise * torch.eye(len(y))
+    mean = torch.full_like(y, surrogate.hyperparameters.mean)
+    return MultivariateNormal(mean, K).log_prob(y).item()
+
+
+def test_tasks_with_data_sets_are_one_joint_gp_and_the_others_their_own(
+    mixed: MetaDataset, config: Config
+) -> None:
+    surrogate = MetaSurrogate(mixed.space, config, n_features=5).requires_grad_(False)
+    surrogate.mean.constant.fill_(0.2)
+    known = [task for task in mixed.tasks if task.dataset is not None]
+    unknown = [task for task in mixed.tasks if task.dataset is None]
+    total = log_probability(surrogate, known)
+    total += sum(log_probability(surrogate, [task]) for task in unknown)
+    batch = [_Pairs.of(task) for task in [*known, *unknown]]
+    loss = negative_log_likelihood(surrogate, batch, np.random.default_rng(0))
+    assert loss.item() == pytest.approx(-total / mixed.n_trials, rel=1e-4)
+
+
+def test_gradients_reach_every_part(mixed: MetaDataset, config: Config) -> None:
+    surrogate = MetaSurrogate(mixed.space, config, n_features=5)
+    batch = [_Pairs.of(task) for task in mixed.tasks]
+    negative_log_likelihood(surrogate, batch, np.random.default_rng(0)).backward()
+    for name, parameter in surrogate.named_parameters():
+        assert parameter.grad is not None, name
+        if "in_proj_bias" not in name and not name.startswith("kernel.network.2.bias"):
+            assert parameter.grad.abs().sum() > 0, name
+
+
+# --- the steps ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every look at the held-out tasks likes what it sees more."""
+    losses = count(0, -1)
+    monkeypatch.setattr(training, "_held_out_loss", lambda *_: next(losses))
+
+
+@pytest.mark.usefixtures("last_is_best")
+def test_reptile_with_one_whole_step_is_adam(plain: MetaDataset, config: Config) -> None:
+    config = replace(config, inner_steps=1, outer_rate=1.0, outer_steps=7, batch_size=16)
+    trained, plain_adam = (MetaSurrogate(plain.space, config) for _ in range(2))
+    pairs = [_Pairs.of(task) for task in plain.tasks]
+    training._reptile(trained, pairs, [], np.random.default_rng(0), False)
+    rng = np.random.default_rng(0)
+    optimizer = torch.optim.Adam(plain_adam.parameters(), lr=config.inner_rate)
+    for _ in range(7):
+        loss = negative_log_likelihood(plain_adam, training._batch(pairs, 16, rng), rng)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(plain_adam.parameters(), 10.0)
+        optimizer.step()
+    torch.testing.assert_close(weights(trained), weights(plain_adam))
+
+
+@pytest.mark.usefixtures("last_is_best")
+def test_reptile_moves_a_part_of_the_way(plain: MetaDataset, config: Config) -> None:
+    moved = {}
+    for rate in (1.0, 0.25):
+        config = replace(config, outer_rate=rate, outer_steps=1, inner_steps=3)
+        surrogate = MetaSurrogate(plain.space, config)
+        before = weights(surrogate)
+        pairs = [_Pairs.of(task) for task in plain.tasks]
+        training._reptile(surrogate, pairs, [], np.random.default_rng(0), False)
+        moved[rate] = weights(surrogate) - before
+    assert moved[1.0].abs().max() > 1e-3
+    torch.testing.assert_close(moved[0.25], 0.25 * moved[1.0], atol=1e-6, rtol=1e-3)
+
+
+def test_batches_are_uniform_over_tasks_whatever_their_size(task_of: TaskOf) -> None:
+    pairs = [_Pairs.of(task_of(seed, n=n)) for seed, n in enumerate((50, 500, 5000))]
+    rng = np.random.default_rng(0)
+    counts = np.zeros(3)
+    for _ in range(50):
+        batch = training._batch(pairs, 60, rng)
+        assert sum(len(p.y) for p in batch) <= 60
+        for p in batch:
+            counts[int(p.task.name[-1])] += len(p.y)
+    assert (abs(counts / counts.sum() - 1 / 3) < 0.03).all()
+
+
+def test_batches_hold_no_pair_twice(task_of: TaskOf) -> None:
+    task = task_of(0, n=40)
+    task = replace(task, y=np.arange(40.0))
+    (batch,) = training._batch([_Pairs.of(task)], 100, np.random.default_rng(0))
+    assert len(np.unique(batch.y)) == len(batch.y) == 40
+
+
+@pytest.mark.parametrize("n_tasks", [1, 4, 5, 12])
+def test_what_is_watched_is_not_trained_on(n_tasks: int, config: Config, task_of: TaskOf) -> None:
+    pairs = [_Pairs.of(task_of(seed, n=20)) for seed in range(n_tasks)]
+    train, watched = training._split(pairs, config, np.random.default_rng(0))
+    names = [{p.task.name for p in part} for part in (train, watched)]
+    if n_tasks < 5:  # too few tasks: other trials of the same ones
+        assert names[0] == names[1]
+        for a, b in zip(train, watched, strict=True):
+            assert len(a.y) == 16
+            assert sorted([*a.y, *b.y]) == sorted(_Pairs.of(a.task).y)
+    else:
+        assert not names[0] & names[1]
+        assert len(names[1]) == round(0.2 * n_tasks)
+        assert len(names[0] | names[1]) == n_tasks
+
+
+# --- the whole ------------------------------------------------------------------------------
+
+
+def test_same_seed_same_weights(mixed: MetaDataset, brief: Config) -> None:
+    first = meta_train(mixed, config=brief, seed=3)
+    torch.manual_seed(99)
+    np.random.seed(99)
+    again, other = (meta_train(mixed, config=brief, seed=seed) for seed in (3, 4))
+    assert torch.equal(weights(first), weights(again))
+    assert (first.warm_start == again.warm_start).all()
+    assert not torch.equal(weights(first), weights(other))
+
+
+def test_global_generators_are_left_alone(mixed: MetaDataset, brief: Config) -> None:
+    torch_state, np_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    meta_train(mixed, config=brief)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert (np.random.get_state()[1] == np_state).all()
+
+
+def test_settings_are_left_alone(plain: MetaDataset, brief: Config) -> None:
+    threads = torch.get_num_threads()
+    torch.set_default_device("meta")
+    try:
+        surrogate = meta_train(plain, config=brief)
+    finally:
+        torch.set_default_device(None)
+    assert all(p.device.type == "cpu" for p in surrogate.parameters())
+    assert torch.get_num_threads() == threads
+
+
+def test_it_learns_the_family(plain: MetaDataset, config: Config, task_of: TaskOf) -> None:
+    surrogate = meta_train(plain, config=config)
+    losses = surrogate.provenance["losses"]
+    assert losses["held out"] < losses["held out before"] - 0.5
+    new = [task_of(seed) for seed in range(100, 104)]
+    untrained = loss_of(MetaSurrogate(plain.space, config), *new)
+    independent = 0.5 * np.log(2 * np.pi) + 0.5  # of scaled labels that nothing predicts
+    assert loss_of(surrogate, *new) < min(untrained - 0.5, independent - 0.1)
+    assert not any(p.requires_grad for p in surrogate.parameters())
+    assert not surrogate.training
+
+
+def predicted(
+    surrogate: MetaSurrogate, history: MetaDataset, X: np.ndarray, dataset: DatasetSample
+) -> np.ndarray:
+    """Values on a data set without any trial on it: the joint GP on all past tasks."""
+    Z = torch.cat([surrogate.latents(task.X, task.dataset) for task in history.tasks])
+    y = torch.from_numpy(np.concatenate([scale_labels(task.y) for task in history.tasks]))
+    gp = unfitted_gp(Z, y, surrogate.hyperparameters)
+    with torch.no_grad():
+        return gp.posterior(surrogate.latents(X, dataset).unsqueeze(-2)).mean.flatten().numpy()
+
+
+def test_it_learns_which_data_sets_are_alike(
+    space: Space, config: Config, task_of: TaskOf, dataset_of: DatasetOf
+) -> None:
+    """Two groups of tasks want the opposite; one feature in five says which group it is."""
+    signs = [1.0, -1.0] * 8
+    tasks = [task_of(i, sign, dataset_of(i, sign)) for i, sign in enumerate(signs)]
+    history = MetaDataset(space, tuple(tasks))
+    trained = meta_train(history, config=config)
+    untrained = MetaSurrogate(space, config, n_features=5)
+    X = space.enumerate()
+    n_convolutions = (X == 2).sum(axis=1)
+    agreement = {}
+    for name, surrogate in {"trained": trained, "untrained": untrained}.items():
+        agreement[name] = [
+            sign
+            * np.corrcoef(
+                predicted(surrogate, history, X, dataset_of(100 + i, sign)), n_convolutions
+            )[0, 1]
+            for i, sign in enumerate([1.0, -1.0] * 5)
+        ]
+    assert sum(a > 0 for a in agreement["trained"]) >= 9
+    assert np.mean(agreement["trained"]) > np.mean(agreement["untrained"]) + 0.1
+
+
+def test_provenance_says_where_the_weights_come_from(mixed: MetaDataset, brief: Config) -> None:
+    provenance = meta_train(mixed, config=brief, seed=7).provenance
+    assert provenance["tasks"] == {f"task {i}": 30 for i in range(6)}
+    assert provenance["trials"] == 180
+    assert provenance["data sets known"] == 4
+    assert provenance["seed"] == 7
+    assert {"optuna-tnas", "optuna", "torch"} <= provenance["versions"].keys()
+
+
+def test_points_are_standardized_by_all_past_data_sets(mixed: MetaDataset, brief: Config) -> None:
+    encoder = meta_train(mixed, config=brief).dataset_encoder
+    points = np.concatenate([t.dataset.points for t in mixed.tasks if t.dataset is not None])
+    np.testing.assert_allclose(encoder.feature_mean, points.mean(axis=0), rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encoder.feature_scale, points.std(axis=0), rtol=1e-2)
+
+
+def test_features_that_never_vary_are_survived(
+    space: Space, brief: Config, task_of: TaskOf
+) -> None:
+    dataset = DatasetSample.from_features(np.full((10, 5), 7.0), np.arange(10) % 2)
+    history = MetaDataset(space, tuple(task_of(i, dataset=dataset) for i in range(3)))
+    assert weights(meta_train(history, config=brief)).isfinite().all()
+
+
+@pytest.mark.parametrize("n_tasks", [1, 2, 5])
+@pytest.mark.parametrize("n_trials", [2, 3])
+def test_the_smallest_histories_do(
+    space: Space, brief: Config, task_of: TaskOf, n_tasks: int, n_trials: int
+) -> None:
+    history = MetaDataset(space, tuple(task_of(i, n=n_trials) for i in range(n_tasks)))
+    surrogate = meta_train(history, config=brief)
+    assert weights(surrogate).isfinite().all()
+    assert surrogate.dataset_encoder.n_features == N_FEATURES
+
+
+@pytest.mark.parametrize("worst", [-1e9, -np.inf, 29.0])
+def test_values_of_any_kind_are_survived(
+    space: Space, brief: Config, task_of: TaskOf, worst: float
+) -> None:
+    y = np.full(30, 29.0) if worst > 0 else np.r_[worst, np.arange(29)]
+    history = MetaDataset(space, (replace(task_of(0), y=y), task_of(1)))
+    assert weights(meta_train(history, config=brief)).isfinite().all()
+
+
+def test_the_best_weights_are_kept(
+    plain: MetaDataset, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The held-out loss falls twice, then rises: two looks later training ends."""
+    heard: list[Tensor] = []
+    losses = iter([5.0, 4.0, 3.0, 3.5, 3.2, 0.0])
+
+    def held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[_Pairs]) -> float:
+        heard.append(weights(surrogate))
+        return next(losses)
+
+    monkeypatch.setattr(training, "_held_out_loss", held_out_loss)
+    config = replace(config, inner_steps=1, evaluate_every=1, patience=2, batch_size=16)
+    surrogate = meta_train(plain, config=config)
+    assert torch.equal(weights(surrogate), heard[2])
+    assert surrogate.provenance["losses"]["outer steps"] == 4
+    assert surrogate.provenance["losses"]["held out before"] == 5.0
+    assert surrogate.provenance["losses"]["held out"] == 3.0
+
+
+def test_the_last_steps_count_too(plain: MetaDataset, config: Config) -> None:
+    config = replace(config, outer_steps=4, evaluate_every=10)
+    untrained = MetaSurrogate(plain.space, config)
+    assert not torch.equal(weights(meta_train(plain, config=config)), weights(untrained))
+
+
+def test_progress_is_shown_only_if_asked_for(
+    plain: MetaDataset, brief: Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    meta_train(plain, config=brief, progress=False)
+    meta_train(plain, config=brief)  # not on a terminal
+    assert capfd.readouterr() == ("", "")
+    meta_train(plain, config=brief, progress=True)
+    shown = capfd.readouterr().err
+    assert "meta-training" in shown
+    assert "loss=" in shown
+
+
+def test_data_sets_of_different_width_are_refused(
+    space: Space, brief: Config, task_of: TaskOf, dataset_of: DatasetOf
+) -> None:
+    wide = DatasetSample.from_features(np.zeros((4, 7)), [0, 0, 1, 1])
+    tasks = (task_of(0, dataset=dataset_of(0, 1.0)), task_of(1), task_of(2, dataset=wide))
+    with pytest.raises(HistoryError, match=r"'task 0': 5.*'task 2': 7"):
+        meta_train(MetaDataset(space, tasks), config=brief)
+
+
+def test_unknown_preset_is_refused(plain: MetaDataset) -> None:
+    with pytest.raises(OptunaTNASError, match=r"'fast'.*default.*paper"):
+        meta_train(plain, preset="fast")
