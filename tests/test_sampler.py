@@ -339,7 +339,8 @@ def test_hyperband_brackets_repeat_nothing_either():
         return value
 
     pruner = HyperbandPruner(min_resource=1, max_resource=9)
-    study = optuna.create_study(sampler=sampler_of(CUBE), pruner=pruner)
+    # The study's name decides about the brackets.
+    study = optuna.create_study(sampler=sampler_of(CUBE), pruner=pruner, study_name="brackets")
     study.optimize(objective, n_trials=40)
     states = {t.state for t in study.trials}
     assert states == {TrialState.COMPLETE, TrialState.PRUNED}
