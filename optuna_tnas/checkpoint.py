@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 import os
 from pathlib import Path
@@ -52,7 +53,8 @@ def save(surrogate: MetaSurrogate, path: str | Path) -> None:
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error}.") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
 
 
 def load(source: str | Path) -> MetaSurrogate:
@@ -119,13 +121,16 @@ def _restore(path: Path, content: Any) -> MetaSurrogate:
             f"{path} is incomplete or inconsistent ({type(error).__name__}: {error}); meta-train "
             "again."
         ) from error
-    if not all(value.isfinite().all() for value in surrogate.parameters()):
+    encoder = surrogate.dataset_encoder
+    values = [*surrogate.parameters(), encoder.feature_mean, encoder.feature_scale]
+    if not all(value.isfinite().all() for value in values):
         raise CheckpointError(f"{path} has NaN or infinite weights; meta-train again.")
-    return surrogate.eval()
+    # Frozen as meta_train leaves it: torch's attention rounds otherwise for weights that train.
+    return surrogate.requires_grad_(False).eval()
 
 
 def _rows(warm_start: torch.Tensor, space: Space) -> np.ndarray:
-    rows = warm_start.numpy().astype(np.int64).reshape(-1, len(space.parameters))
-    if (rows < 0).any() or (rows >= space.n_choices).any():
+    rows = np.asarray(warm_start.numpy(), dtype=np.int64)
+    if rows.ndim != 2 or (rows < 0).any() or (rows >= space.n_choices).any():
         raise ValueError("warm-start architectures outside the space")
     return rows
