@@ -208,11 +208,13 @@ class DatasetSample:
 
 
 def _halved(points: np.ndarray) -> np.ndarray:
-    """``points`` in half precision, unless that overflows or blurs a feature by 1 % or more."""
+    """``points`` in half precision, unless that overflows or blurs what tells points apart."""
     with np.errstate(over="ignore"):
         half = points.astype(np.float16)
-    error = np.abs(half.astype(np.float32) - points)
-    return half if (error <= 0.01 * points.std(axis=0)).all() else points
+    error = np.abs(half.astype(np.float32) - points).max(axis=0)
+    varies = np.ptp(points, axis=0) > 0
+    fits = (error <= 0.1 * points.std(axis=0)) | (~varies & np.isfinite(error))
+    return half if fits.all() else points
 
 
 def _array(name: str, values: Any) -> np.ndarray:

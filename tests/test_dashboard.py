@@ -106,11 +106,19 @@ def test_a_browser_shows_the_study_its_note_and_its_figure(server: str, tmp_path
 def _rendered(url: str, folder: Path) -> str:
     """The page's DOM after its scripts have run."""
     assert BROWSER is not None
-    options = (
-        "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
-        "--disable-background-networking --disable-component-update --disable-sync "
-        "--window-size=1400,2400 --virtual-time-budget=20000 --dump-dom"
-    ).split()
+    options = [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        "--window-size=1400,2400",
+        "--virtual-time-budget=20000",
+        "--dump-dom",
+    ]
     command = [BROWSER, *options, f"--user-data-dir={folder}/browser", url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     return done.stdout

@@ -29,6 +29,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.config import Adaptation
+from optuna_tnas.surrogate.likelihood import PosteriorLoss
 
 
 MINIMUM_NOISE = 1e-4  # of the labels' variance
@@ -107,7 +108,8 @@ def fit_study_gp(
     mll = ExactMarginalLogLikelihood(gp.likelihood, gp).train()
     if adaptation == "map":
         _add_priors(gp, start)
-        fit_gpytorch_mll(mll, optimizer_kwargs={"options": {"maxiter": 50}})
+        options = {"options": {"maxiter": 50}}
+        fit_gpytorch_mll(mll, closure=PosteriorLoss(mll), optimizer_kwargs=options)
     else:
         _adam(mll)
     gp.eval().requires_grad_(False)
