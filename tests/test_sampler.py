@@ -237,13 +237,7 @@ def test_the_users_torch_defaults_change_nothing(setting, space, tmp_path):
     "setting",
     [
         pytest.param(lambda: default_device("meta"), id="device"),
-        pytest.param(
-            lambda: default_dtype(torch.float64),
-            id="dtype",
-            marks=pytest.mark.xfail(
-                strict=True, reason="initial weights are drawn in the default precision"
-            ),
-        ),
+        pytest.param(lambda: default_dtype(torch.float64), id="dtype"),
     ],
 )
 def test_the_users_torch_defaults_change_no_untrained_surrogate(setting):
