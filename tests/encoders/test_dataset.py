@@ -136,3 +136,7 @@ def test_gradients_reach_every_parameter_but_unknown(encoder: DatasetEncoder) ->
 def test_heads_must_divide_the_width() -> None:
     with pytest.raises(AssertionError):
         DatasetEncoder(N_FEATURES, width=6, heads=4, dim=3)
+
+
+def test_sets_go_through_two_blocks_as_in_the_paper(encoder: DatasetEncoder) -> None:
+    assert [len(s.blocks) for s in (encoder.within_class, encoder.across_classes)] == [2, 2]

@@ -213,15 +213,19 @@ def test_global_generators_are_left_alone(mixed: MetaDataset, brief: Config) -> 
     assert (np.random.get_state()[1] == np_state).all()
 
 
-def test_settings_are_left_alone(plain: MetaDataset, brief: Config) -> None:
-    threads = torch.get_num_threads()
+def test_torchs_defaults_do_not_matter(mixed: MetaDataset, brief: Config) -> None:
+    expected = meta_train(mixed, config=brief)
     torch.set_default_device("meta")
+    torch.set_default_dtype(torch.float64)
     try:
-        surrogate = meta_train(plain, config=brief)
+        surrogate = meta_train(mixed, config=brief)
+        assert torch.get_default_dtype() == torch.float64
     finally:
         torch.set_default_device(None)
+        torch.set_default_dtype(torch.float32)
     assert all(p.device.type == "cpu" for p in surrogate.parameters())
-    assert torch.get_num_threads() == threads
+    assert torch.equal(weights(surrogate), weights(expected))
+    assert (surrogate.warm_start == expected.warm_start).all()
 
 
 def test_it_learns_the_family(plain: MetaDataset, config: Config, task_of: TaskOf) -> None:

@@ -25,6 +25,12 @@ from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
 
 
+# Botorch warns of what is its own: the closed form used as an oracle, a pending candidate.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:.*has known numerical issues"),
+    pytest.mark.filterwarnings("ignore:A not p.d."),
+]
+
 NAMES: tuple[AcquisitionName, ...] = ("qei", "qlogei", "ucb")
 NO_PENDING = torch.empty(0, 3, dtype=torch.double)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -88,6 +89,19 @@ def test_running_ones_are_neither_repeated_nor_ignored(surrogate: MetaSurrogate)
         row = suggester.suggest(study(X, pending=running), {}, rng())
         running = np.concatenate([running, row[None]])
     assert len(np.unique(np.concatenate([X, running]), axis=0)) == len(X) + 10
+
+
+def test_running_ones_count_for_more_than_not_being_repeated(surrogate: MetaSurrogate) -> None:
+    """They are likely to find what is near them, so it is better to look elsewhere."""
+    suggester = Suggester(surrogate, None)
+    differs = []
+    for seed in range(6):
+        X = np.random.default_rng(seed).permutation(surrogate.space.enumerate())[:8]
+        known = study(X, pending=suggester.suggest(study(X), {}, rng()))
+        told = suggester.suggest(known, {}, rng())
+        untold = suggester.suggest(replace(known, pending=X[:0]), {}, rng())
+        differs.append(bool((told != untold).any()))
+    assert any(differs)
 
 
 @pytest.mark.parametrize("worst", [-1e9, -np.inf])
