@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from linear_operator.utils.cholesky import psd_safe_cholesky
 import numpy as np
 import torch
 from torch import Tensor
@@ -22,6 +21,7 @@ from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.history import MetaDataset
 from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.warm_start import choose_warm_start
+from optuna_tnas.surrogate import likelihood
 from optuna_tnas.surrogate.labels import scale_labels
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -246,13 +246,7 @@ def _encode(
 
 
 def _gp_loss(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> Tensor:
-    """``(y^T K^-1 y + log |K| + n log 2 pi) / 2`` with the noise in K and the mean off y."""
+    """Of one GP with latents ``n x M`` and labels ``n``."""
     covariance = surrogate.kernel.base_kernel(Z).to_dense()
     noise = surrogate.likelihood.noise * torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
-    factor = psd_safe_cholesky(covariance + noise)
-    residual = (y - surrogate.mean.constant).unsqueeze(-1)
-    whitened = torch.linalg.solve_triangular(factor, residual, upper=False)
-    log_determinant = 2 * factor.diagonal().log().sum()
-    quadratic: Tensor = whitened.square().sum()
-    loss: Tensor = (quadratic + log_determinant + len(y) * np.log(2 * np.pi)) / 2
-    return loss
+    return likelihood.negative_log_likelihood(covariance + noise, y - surrogate.mean.constant)

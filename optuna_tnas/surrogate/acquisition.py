@@ -6,10 +6,13 @@ from typing import get_args
 from typing import Literal
 import warnings
 
-from botorch.acquisition import MCAcquisitionFunction
+from botorch.acquisition import AcquisitionFunction
+from botorch.acquisition import ExpectedImprovement
+from botorch.acquisition import LogExpectedImprovement
 from botorch.acquisition import qExpectedImprovement
 from botorch.acquisition import qLogExpectedImprovement
 from botorch.acquisition import qUpperConfidenceBound
+from botorch.acquisition import UpperConfidenceBound
 from botorch.exceptions.warnings import NumericsWarning
 from botorch.sampling import SobolQMCNormalSampler
 import torch
@@ -20,13 +23,13 @@ from optuna_tnas.surrogate.gp import StudyGP
 
 
 # Botorch advises against qEI for gradient-based search; candidates here are scored, not climbed.
-warnings.filterwarnings("ignore", "qExpectedImprovement has known", NumericsWarning)
+warnings.filterwarnings("ignore", ".*ExpectedImprovement has known", NumericsWarning)
 
 AcquisitionName = Literal["qei", "qlogei", "ucb"]
 
 _N_SAMPLES = 128
 _BETA = 4.0  # the upper confidence bound is about two standard deviations above the mean
-_CHUNK = 16_384
+_CHUNK = 2048  # their covariances with the trials stay in the processor's cache
 # Candidates whose joint value with the running trials is computed. Given those, a candidate's
 # gain in expected improvement is at most its gain alone, so the best are among the best alone.
 _SHORTLIST = 512
@@ -52,17 +55,19 @@ class Acquisition:
 
     def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
         self._gp = gp
-        self._alone = _botorch_acquisition(name, gp, None, seed)
-        self._joint = _botorch_acquisition(name, gp, pending, seed) if len(pending) else None
+        self._alone = _closed_form(name, gp)
+        self._joint = _monte_carlo(name, gp, pending, seed) if len(pending) else None
 
     def values(self, Z: Tensor) -> Tensor:
-        """``n x M`` latents -> ``n`` acquisition values, running trials left aside."""
+        """``n x M`` latents -> ``n`` closed-form values, running trials left aside."""
         return _evaluate(self._alone, Z)
 
     def best(self, Z: Tensor) -> int:
         """Position of the best of ``n x M`` candidates, running trials being pending.
 
-        Ties go to the higher posterior mean, then to the first.
+        Every candidate is scored in closed form: what the Monte Carlo value of one candidate
+        estimates. The best of them are then scored jointly with the running trials, if there
+        are any. Ties go to the higher posterior mean, then to the first.
         """
         values = self.values(Z)
         if self._joint is None:
@@ -80,9 +85,16 @@ class Acquisition:
         return int(ties[means.argmax()])
 
 
-def _botorch_acquisition(
-    name: AcquisitionName, gp: StudyGP, pending: Tensor | None, seed: int
-) -> MCAcquisitionFunction:
+def _closed_form(name: AcquisitionName, gp: StudyGP) -> AcquisitionFunction:
+    if name == "ucb":
+        return UpperConfidenceBound(gp, _BETA)
+    improvement = ExpectedImprovement if name == "qei" else LogExpectedImprovement
+    return improvement(gp, gp.train_targets.max())
+
+
+def _monte_carlo(
+    name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int
+) -> AcquisitionFunction:
     sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=seed)
     if name == "ucb":
         return qUpperConfidenceBound(gp, _BETA, sampler, X_pending=pending)
@@ -91,5 +103,5 @@ def _botorch_acquisition(
 
 
 @torch.no_grad()
-def _evaluate(acquisition: MCAcquisitionFunction, Z: Tensor) -> Tensor:
+def _evaluate(acquisition: AcquisitionFunction, Z: Tensor) -> Tensor:
     return torch.cat([acquisition(chunk) for chunk in Z.unsqueeze(-2).split(_CHUNK)])

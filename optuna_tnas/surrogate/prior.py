@@ -26,8 +26,8 @@ from optuna_tnas.encoders import JointEncoder
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.gp import HyperParameters
-from optuna_tnas.surrogate.gp import MINIMUM_NOISE
+from optuna_tnas.surrogate.fitting import HyperParameters
+from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.threads import one_cpu_thread
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.config import Adaptation
+from optuna_tnas.surrogate.fitting import HyperParameters
+from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_study_gp
-from optuna_tnas.surrogate.gp import HyperParameters
-from optuna_tnas.surrogate.gp import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
