@@ -56,11 +56,12 @@ class Acquisition:
     def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
         self._gp = gp
         self._alone = _closed_form(name, gp)
-        self._joint = _monte_carlo(name, gp, pending, seed) if len(pending) else None
+        self._joint = _monte_carlo(name, gp, seed)
+        self._pending = pending
 
     def values(self, Z: Tensor) -> Tensor:
         """``n x M`` latents -> ``n`` closed-form values, running trials left aside."""
-        return _evaluate(self._alone, Z)
+        return _evaluate(self._alone, Z.unsqueeze(-2))
 
     def best(self, Z: Tensor) -> int:
         """Position of the best of ``n x M`` candidates, running trials being pending.
@@ -70,11 +71,21 @@ class Acquisition:
         are any. Ties go to the higher posterior mean, then to the first.
         """
         values = self.values(Z)
-        if self._joint is None:
+        if len(self._pending) == 0:
             return self._first_best(Z, values)
         shortlist = values.topk(min(_SHORTLIST, len(Z))).indices.sort().values
-        joint = _evaluate(self._joint, Z[shortlist])
+        joint = self._joint_values(Z[shortlist])
         return int(shortlist[self._first_best(Z[shortlist], joint)])
+
+    def _joint_values(self, Z: Tensor) -> Tensor:
+        """``n x M`` -> ``n``: the value of each candidate together with the running trials.
+
+        Those come first. As botorch's ``X_pending`` they would follow the candidate, their draws
+        from the posterior would differ between candidates, and that noise would drown what a
+        candidate adds.
+        """
+        pending = self._pending.expand(len(Z), -1, -1)
+        return _evaluate(self._joint, torch.cat([pending, Z.unsqueeze(-2)], dim=-2))
 
     def _first_best(self, Z: Tensor, values: Tensor) -> int:
         ties = (values == values.max()).nonzero().flatten()
@@ -92,16 +103,15 @@ def _closed_form(name: AcquisitionName, gp: StudyGP) -> AcquisitionFunction:
     return improvement(gp, gp.train_targets.max())
 
 
-def _monte_carlo(
-    name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int
-) -> AcquisitionFunction:
+def _monte_carlo(name: AcquisitionName, gp: StudyGP, seed: int) -> AcquisitionFunction:
     sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=seed)
     if name == "ucb":
-        return qUpperConfidenceBound(gp, _BETA, sampler, X_pending=pending)
+        return qUpperConfidenceBound(gp, _BETA, sampler)
     improvement = qExpectedImprovement if name == "qei" else qLogExpectedImprovement
-    return improvement(gp, gp.train_targets.max(), sampler, X_pending=pending)
+    return improvement(gp, gp.train_targets.max(), sampler)
 
 
 @torch.no_grad()
-def _evaluate(acquisition: AcquisitionFunction, Z: Tensor) -> Tensor:
-    return torch.cat([acquisition(chunk) for chunk in Z.unsqueeze(-2).split(_CHUNK)])
+def _evaluate(acquisition: AcquisitionFunction, X: Tensor) -> Tensor:
+    """``n x q x M`` -> ``n``."""
+    return torch.cat([acquisition(chunk) for chunk in X.split(_CHUNK)])

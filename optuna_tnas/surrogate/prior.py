@@ -30,6 +30,7 @@ from optuna_tnas.surrogate.fitting import HyperParameters
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.threads import one_cpu_thread
+from optuna_tnas.surrogate.threads import single_precision
 
 
 _CHUNK = 4096
@@ -65,7 +66,7 @@ class MetaSurrogate(nn.Module):
         self.config = config or Config()
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.provenance: dict[str, Any] = {}
-        with torch.random.fork_rng(devices=[]), one_cpu_thread():
+        with torch.random.fork_rng(devices=[]), one_cpu_thread(), single_precision():
             torch.manual_seed(seed)
             self._build(n_features)
             self._set_lengthscale()
@@ -79,8 +80,7 @@ class MetaSurrogate(nn.Module):
             n_features, c.dataset_width, c.dataset_heads, c.dataset_dim
         )
         joint = JointEncoder(c.architecture_dim + c.dataset_dim, c.joint_layers)
-        self.float()  # whatever the user's default precision
-        self.kernel = DeepKernel(joint.float(), ScaleKernel(MaternKernel(nu=2.5)).double())
+        self.kernel = DeepKernel(joint, ScaleKernel(MaternKernel(nu=2.5)).double())
         self.mean = ConstantMean().double()
         self.likelihood = GaussianLikelihood(noise_constraint=GreaterThan(MINIMUM_NOISE)).double()
         self.likelihood.initialize(noise=HyperParameters.noise)

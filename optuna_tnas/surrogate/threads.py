@@ -10,16 +10,25 @@ import torch
 
 @contextmanager
 def one_cpu_thread() -> Iterator[None]:
-    """On the CPU in single precision whatever the user's defaults, and in one thread.
+    """On the CPU whatever the user's default device, in one thread.
 
     The matrices of a study are so small that more threads only wait for each other.
     """
-    threads, dtype = torch.get_num_threads(), torch.get_default_dtype()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    torch.set_default_dtype(torch.float32)
     try:
         with torch.device("cpu"):
             yield
     finally:
-        torch.set_default_dtype(dtype)
         torch.set_num_threads(threads)
+
+
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """New weights are drawn in single precision, whatever the user's default."""
+    dtype = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(dtype)

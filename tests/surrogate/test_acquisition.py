@@ -86,12 +86,12 @@ def joint_values(
     ).eval()
     sampler = SobolQMCNormalSampler(torch.Size([128]), seed=seed)
     if name == "ucb":
-        function = qUpperConfidenceBound(twin, 4.0, sampler, X_pending=pending)
+        function = qUpperConfidenceBound(twin, 4.0, sampler)
     else:
         kind = qExpectedImprovement if name == "qei" else qLogExpectedImprovement
-        function = kind(twin, gp.train_targets.max(), sampler, X_pending=pending)
+        function = kind(twin, gp.train_targets.max(), sampler)
     with torch.no_grad():
-        return function(Z.unsqueeze(-2))
+        return function(torch.cat([pending.expand(len(Z), -1, -1), Z.unsqueeze(-2)], dim=-2))
 
 
 @pytest.mark.parametrize("name", NAMES)
