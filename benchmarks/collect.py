@@ -10,23 +10,19 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from dataclasses import dataclass
 from functools import lru_cache
-import multiprocessing
-import os
 import sys
-import threading
 from zlib import crc32
 
 import numpy as np
 import optuna
 from optuna.trial import create_trial
 from optuna.trial import TrialState
-import torch
 from tqdm import tqdm
 
+from benchmarks import workers
 from benchmarks.images import ImageSet
 from benchmarks.images import load_images
 from optuna_tnas.recipe import Recipe
@@ -81,9 +77,8 @@ def collect(
         if row not in _trained(study)
     ]
     total = len(datasets) * n_cells
-    context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool,
+        workers.pool(n_workers) as pool,
         tqdm(total=total, initial=total - len(tasks), unit="cell") as bar,
     ):
         # Only this process writes to the storage, so any storage does for many workers.
@@ -137,19 +132,6 @@ def _train(task: Task) -> Result:
 @lru_cache(maxsize=1)
 def _images(name: str) -> ImageSet:
     return load_images(name)
-
-
-def _start_worker() -> None:
-    """One thread, so that results repeat; and no worker that outlives a killed parent."""
-    torch.set_num_threads(1)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _arguments() -> argparse.Namespace:

@@ -14,26 +14,22 @@ import argparse
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import as_completed
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 import json
-import multiprocessing
 import os
 from pathlib import Path
 import sys
 import tempfile
-import threading
 import time
 from typing import Any
-import warnings
 
 import optuna
 from optuna.samplers import BaseSampler
-import torch
 from tqdm import tqdm
 
 from benchmarks import peers
 from benchmarks import tasks
+from benchmarks import workers
 from benchmarks.histories import past_studies
 from benchmarks.tasks import Evaluation
 from benchmarks.tasks import Task
@@ -177,29 +173,13 @@ def _check_table(space: str, records: Sequence[Record]) -> None:
 
 def _finished(searches: Sequence[Search], jobs: int) -> Iterator[list[Record]]:
     """Each search's records, as soon as it is done."""
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_start_worker) as pool:
+    with workers.pool(jobs) as pool:
         try:
             for future in as_completed([pool.submit(run_search, s) for s in searches]):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
-
-
-def _start_worker() -> None:
-    """One thread, so that results repeat; and no worker that outlives a killed parent."""
-    torch.set_num_threads(1)
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-    threading.Thread(target=_follow_parent, daemon=True).start()
-
-
-def _follow_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _arguments() -> argparse.Namespace:

@@ -58,9 +58,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 @pytest.fixture
 def in_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A thread in place of worker processes, which take seconds to start."""
-    monkeypatch.setattr(
-        "benchmarks.collect.ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1)
-    )
+    monkeypatch.setattr("benchmarks.workers.pool", lambda _: ThreadPoolExecutor(1))
     n_threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -60,7 +60,7 @@ def toy_families(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Two families that differ in the target's table, searched without worker processes."""
     monkeypatch.setitem(tasks.FAMILIES, "toy", toy)
     monkeypatch.setitem(tasks.FAMILIES, "other", partial(toy, 3))
-    monkeypatch.setattr(module, "ProcessPoolExecutor", lambda *_, **__: ThreadPoolExecutor(1))
+    monkeypatch.setattr("benchmarks.workers.pool", lambda _: ThreadPoolExecutor(1))
     yield
     tasks.load.cache_clear()
 
