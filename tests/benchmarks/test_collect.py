@@ -74,7 +74,7 @@ def rows(found: list[FrozenTrial]) -> list[tuple[int, ...]]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300  # only against hanging: a first import can take a minute
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.2)
