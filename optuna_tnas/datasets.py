@@ -290,6 +290,11 @@ def _rgb(images: np.ndarray) -> np.ndarray:
         )
     scale = 255.0 if np.issubdtype(images.dtype, np.integer) else 1.0
     rgb = np.broadcast_to(images, (*images.shape[:3], 3)).astype(np.float32) / scale
+    if rgb.min() < 0 or rgb.max() > 1:
+        raise DatasetError(
+            f"Images must be uint8 or float in 0..1; these are {images.dtype} from "
+            f"{images.min()} to {images.max()}. Scale them, before any normalization."
+        )
     return rgb.transpose(0, 3, 1, 2)
 
 

@@ -83,8 +83,7 @@ class TNASSampler(BaseSampler):
     ) -> None:
         check_acquisition(acquisition)
         surrogate = _resolve(surrogate, space).to(device or "cpu")
-        with one_cpu_thread():
-            surrogate.check_dataset(dataset)
+        surrogate.check_dataset(dataset)
         self._suggester = Suggester(surrogate, dataset, acquisition)
         self._seed = _entropy() if seed is None else seed
         self._independent_sampler = independent_sampler

@@ -194,6 +194,9 @@ BAD_IMAGES: dict[str, tuple[Any, Any, str]] = {
     "channels first": (np.zeros((2, 3, 32, 32)), TWO, r"\(2, 3, 32, 32\)"),
     "four channels": (np.zeros((2, 8, 8, 4)), TWO, "1 or 3 channels"),
     "videos": (np.zeros((2, 8, 8, 8, 3)), TWO, "from_features"),
+    "floats of 0..255": (np.full((2, 8, 8), 255.0), TWO, r"0\.\.1; these are float64 from 255"),
+    "normalized images": (np.linspace(-2, 2, 128).reshape(2, 8, 8), TWO, "before any normal"),
+    "16 bits": (np.full((2, 8, 8), 4000, dtype=np.uint16), TWO, "these are uint16"),
     "NaN images": (np.full((2, 8, 8), np.nan), TWO, "NaN"),
 }
 BAD_FEATURES: dict[str, tuple[Any, Any, str]] = {

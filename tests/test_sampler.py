@@ -38,10 +38,10 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
-from optuna_tnas.spaces.base import Condition
-from optuna_tnas.spaces.base import Parameter
-from optuna_tnas.spaces.base import Vertex
 from optuna_tnas.spaces.cell import Node
+from optuna_tnas.spaces.elements import Condition
+from optuna_tnas.spaces.elements import Parameter
+from optuna_tnas.spaces.elements import Vertex
 from optuna_tnas.surrogate.suggestion import StudyData
 from optuna_tnas.surrogate.suggestion import Suggester
 

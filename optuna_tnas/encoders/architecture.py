@@ -50,17 +50,18 @@ class ArchitectureEncoder(nn.Module):
         present = (ops >= 0).unsqueeze(-1)  # B x V x 1
         features = one_hot(ops.clamp(min=0), self.n_ops) * present  # B x V x n_ops
         dtype = self.forward_walk.gate.weight.dtype
-        edges, features, present = adjacency.to(dtype), features.to(dtype), present.to(dtype)
-        after = self.forward_walk(features, edges, present)
-        before = self.backward_walk(
-            features.flip(1), edges.flip(1, 2).transpose(1, 2), present.flip(1)
-        )
+        edges, features = adjacency.to(dtype), features.to(dtype)
+        after = self.forward_walk(features, edges)
+        before = self.backward_walk(features.flip(1), edges.flip(1, 2).transpose(1, 2))
         encoding: Tensor = self.readout(torch.cat([after, before], dim=-1))
         return encoding
 
 
 class _Walk(nn.Module):
-    """One direction: the state of the last slot after all others."""
+    """One direction: the state of the last slot after all others.
+
+    A slot without a vertex has a state too, but no edges, so nothing reads it.
+    """
 
     def __init__(self, n_ops: int, hidden: int) -> None:
         super().__init__()
@@ -68,15 +69,15 @@ class _Walk(nn.Module):
         self.gate = nn.Linear(hidden, hidden)
         self.map = nn.Linear(hidden, hidden, bias=False)
 
-    def forward(self, features: Tensor, edges: Tensor, present: Tensor) -> Tensor:
-        """``B x V x n_ops``, ``B x V x V``, ``B x V x 1`` -> ``B x H``."""
+    def forward(self, features: Tensor, edges: Tensor) -> Tensor:
+        """``B x V x n_ops``, ``B x V x V`` -> ``B x H``."""
         n_graphs, n_slots, _ = features.shape
         incoming = features.new_zeros(n_graphs, self.cell.hidden_size)
         messages: list[Tensor] = []
         for v in range(n_slots):
             if v > 0:
                 incoming = torch.einsum("bu,ubh->bh", edges[:, :v, v], torch.stack(messages))
-            state = self.cell(features[:, v], incoming) * present[:, v]
+            state = self.cell(features[:, v], incoming)
             messages.append(torch.sigmoid(self.gate(state)) * self.map(state))
         last: Tensor = state
         return last

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from functools import cached_property
 import hashlib
 from itertools import product
 import json
@@ -23,59 +24,19 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import BaseTrial
 
 from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces.elements import Condition
+from optuna_tnas.spaces.elements import Edge
+from optuna_tnas.spaces.elements import Parameter
+from optuna_tnas.spaces.elements import validate
+from optuna_tnas.spaces.elements import Vertex
 from optuna_tnas.spaces.graphs import ABSENT
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import INPUT
 from optuna_tnas.spaces.graphs import OUTPUT
 
 
-Choice = None | bool | int | float | str
-
 # Spaces up to this many assignments are enumerated and scored whole; larger ones are searched.
 _ENUMERABLE = 1 << 18
-
-
-@dataclass(frozen=True)
-class Condition:
-    """Holds when the parameter at position ``parameter`` takes one of the ``choices``."""
-
-    parameter: int
-    choices: tuple[int, ...]
-
-    def holds(self, X: np.ndarray) -> np.ndarray:
-        """``n x P`` -> ``n`` bool."""
-        return np.isin(X[:, self.parameter], self.choices)
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A categorical parameter; ``active`` says when the network depends on it at all."""
-
-    name: str
-    choices: tuple[Choice, ...]
-    active: Condition | None = None
-
-
-@dataclass(frozen=True)
-class Vertex:
-    """An operation; ``ops`` lists its label for every combination of its parameters' choices.
-
-    ``ops`` is in row-major order (the last parameter varies fastest); ``None`` stands for "this
-    vertex is absent". A vertex without parameters has one label.
-    """
-
-    name: str
-    parameters: tuple[int, ...]
-    ops: tuple[str | None, ...]
-
-
-@dataclass(frozen=True)
-class Edge:
-    """An edge between slots (0 is the input, ``v + 1`` vertex ``v``), present on condition."""
-
-    source: int
-    target: int
-    when: Condition | None = None
 
 
 @dataclass(frozen=True)
@@ -105,57 +66,9 @@ class Space:
     )
 
     def __post_init__(self) -> None:
-        _refuse_repeats("parameter name", [p.name for p in self.parameters])
-        for i, parameter in enumerate(self.parameters):
-            if not parameter.choices:
-                raise SpaceError(
-                    f"Parameter {parameter.name!r} has no choices; give it at least one."
-                )
-            _refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
-            self._refuse_foreign(f"Parameter {parameter.name!r}", parameter.active, before=i)
-        names = [INPUT, *(v.name for v in self.vertices), OUTPUT]
-        _refuse_repeats("vertex name", names)
-        n_parameters = len(self.parameters)
-        for vertex in self.vertices:
-            if not all(0 <= p < n_parameters for p in vertex.parameters):
-                raise SpaceError(
-                    f"Vertex {vertex.name!r} depends on parameters {list(vertex.parameters)}; "
-                    f"the space has only 0 to {n_parameters - 1}."
-                )
-            n_labels = prod(len(self.parameters[p].choices) for p in vertex.parameters)
-            if len(vertex.ops) != n_labels:
-                raise SpaceError(
-                    f"Vertex {vertex.name!r} declares {len(vertex.ops)} labels for {n_labels} "
-                    "combinations of choices; give one label each."
-                )
-        for edge in self.edges:
-            if not 0 <= edge.source < edge.target <= len(self.vertices) + 1:
-                raise SpaceError(
-                    f"Edge {edge.source} -> {edge.target} does not follow the vertices' order; "
-                    "declare a vertex after the vertices that it reads."
-                )
-            self._refuse_foreign(
-                f"Edge {edge.source} -> {edge.target}", edge.when, before=n_parameters
-            )
-        _refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in self.edges])
+        validate(self.parameters, self.vertices, self.edges, self.zero)
         distributions = {p.name: CategoricalDistribution(p.choices) for p in self.parameters}
         object.__setattr__(self, "_distributions", distributions)
-
-    def _refuse_foreign(self, owner: str, condition: Condition | None, *, before: int) -> None:
-        """Refuse a condition on anything but a choice of the first ``before`` parameters."""
-        if condition is None:
-            return
-        if not 0 <= condition.parameter < before:
-            raise SpaceError(
-                f"{owner} depends on parameter {condition.parameter}, which is not declared "
-                f"before it; it may depend on the first {before} only."
-            )
-        n_choices = len(self.parameters[condition.parameter].choices)
-        if not all(0 <= c < n_choices for c in condition.choices):
-            raise SpaceError(
-                f"{owner} depends on choices {list(condition.choices)} of parameter "
-                f"{self.parameters[condition.parameter].name!r}, which has only {n_choices}."
-            )
 
     # --- what Optuna sees -------------------------------------------------------------------
 
@@ -295,7 +208,7 @@ class Space:
 
     # --- graphs -----------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def vocabulary(self) -> dict[str, int]:
         """Operation label -> position: input, output, then labels in declaration order."""
         labels = [INPUT, OUTPUT, *(op for v in self.vertices for op in v.ops if op is not None)]
@@ -457,30 +370,6 @@ class Space:
             if mine.active != theirs.active:
                 return f"parameter {mine.name!r}, which other choices switch on or off"
         return "the same parameters, but another graph over them"
-
-
-def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tuple[Parameter, ...]:
-    """The parameters under the user's names, position by position.
-
-    Raises:
-        SpaceError: If there are not as many names as parameters.
-    """
-    if names is None:
-        return tuple(parameters)
-    if len(names) != len(parameters):
-        raise SpaceError(
-            f"{len(names)} names for {len(parameters)} parameters; the space's own names are "
-            f"{[p.name for p in parameters]}."
-        )
-    return tuple(
-        Parameter(name, p.choices, p.active) for name, p in zip(names, parameters, strict=True)
-    )
-
-
-def _refuse_repeats(what: str, values: Sequence[object]) -> None:
-    repeated = [value for value in values if values.count(value) > 1]
-    if repeated:
-        raise SpaceError(f"The {what} {repeated[0]!r} is used twice; each must be its own.")
 
 
 def _plain(condition: Condition | None) -> list[Any] | None:

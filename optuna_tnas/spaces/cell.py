@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces.base import Choice
-from optuna_tnas.spaces.base import Condition
-from optuna_tnas.spaces.base import Edge
-from optuna_tnas.spaces.base import Parameter
-from optuna_tnas.spaces.base import rename
 from optuna_tnas.spaces.base import Space
-from optuna_tnas.spaces.base import Vertex
+from optuna_tnas.spaces.elements import Choice
+from optuna_tnas.spaces.elements import Condition
+from optuna_tnas.spaces.elements import Edge
+from optuna_tnas.spaces.elements import Parameter
+from optuna_tnas.spaces.elements import rename
+from optuna_tnas.spaces.elements import Vertex
 from optuna_tnas.spaces.graphs import INPUT
 from optuna_tnas.spaces.graphs import OUTPUT
 

@@ -30,8 +30,8 @@ AcquisitionName = Literal["qei", "qlogei", "ucb"]
 _N_SAMPLES = 128
 _BETA = 4.0  # the upper confidence bound is about two standard deviations above the mean
 _CHUNK = 2048  # their covariances with the trials stay in the processor's cache
-# Candidates whose joint value with the running trials is computed. Given those, a candidate's
-# gain in expected improvement is at most its gain alone, so the best are among the best alone.
+# Candidates whose joint value with the running trials is computed. A candidate adds at most its
+# expected improvement alone, so one that ranks far down alone hardly ever leads jointly.
 _SHORTLIST = 512
 
 

@@ -1,8 +1,8 @@
 """The hyper-parameters of the Gaussian process on one study, by maximum a posteriori.
 
 Four numbers are fitted while the latents stay fixed, so the distances are computed once and the
-gradient is written out. GPyTorch's likelihood under ``fit_gpytorch_mll`` gives the same optimum
-in several times the time of all the rest of a suggestion.
+gradient is written out: under ``fit_gpytorch_mll``, rebuilding the kernel and its graph of
+gradients at every step would take most of a suggestion's time.
 """
 
 from __future__ import annotations

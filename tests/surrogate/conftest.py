@@ -13,10 +13,10 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
-from optuna_tnas.spaces.base import Condition
-from optuna_tnas.spaces.base import Edge
-from optuna_tnas.spaces.base import Parameter
-from optuna_tnas.spaces.base import Vertex
+from optuna_tnas.spaces.elements import Condition
+from optuna_tnas.spaces.elements import Edge
+from optuna_tnas.spaces.elements import Parameter
+from optuna_tnas.spaces.elements import Vertex
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
