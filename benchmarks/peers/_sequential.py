@@ -1,0 +1,109 @@
+"""An Optuna sampler around a function of the trials so far, for peers written from papers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from optuna.distributions import BaseDistribution
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_tnas.spaces import Space
+
+
+# n x P architectures, n values (higher is better), a generator -> the next architecture, P
+Propose = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+
+
+class SequentialSampler(BaseSampler):
+    """Tries the initial architectures in their order, then what ``propose`` returns.
+
+    Args:
+        space: The search space.
+        propose: Chooses the next architecture from the finished trials.
+        initial: ``w x P``, tried first; a trial's number is its row.
+        seed: Same seed, same trials.
+    """
+
+    def __init__(self, space: Space, propose: Propose, initial: np.ndarray, seed: int) -> None:
+        self._space = space
+        self._propose = propose
+        self._initial = initial
+        self._seed = seed
+
+    def infer_relative_search_space(
+        self, study: Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return dict(self._space.distributions())
+
+    def sample_relative(
+        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        if trial.number < len(self._initial):
+            return self._space.decode(self._initial[trial.number], inactive=True)
+        rng = np.random.default_rng([self._seed, trial.number])
+        X, y = finished(study, self._space)
+        return self._space.decode(self._propose(X, y, rng), inactive=True)
+
+    def sample_independent(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        param_name: str,
+        param_distribution: BaseDistribution,
+    ) -> Any:
+        return RandomSampler(seed=self._seed).sample_independent(
+            study, trial, param_name, param_distribution
+        )
+
+
+def finished(study: Study, space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """``n x P`` architectures and ``n`` values of the finished trials of a maximized study."""
+    trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+    X = np.array([space.encode(t.params) for t in trials], dtype=np.int64)
+    values = np.array([t.value for t in trials], dtype=np.float64)
+    return X.reshape(-1, len(space.parameters)), values
+
+
+def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
+    """``n x P`` random different architectures."""
+    rng = np.random.default_rng([seed, 0])
+    X = np.empty((0, len(space.parameters)), dtype=np.int64)
+    while len(X) < n:
+        X = np.concatenate([X, space.sample(n, rng)])
+        X = X[np.sort(np.unique(X, axis=0, return_index=True)[1])]
+    return X[:n]
+
+
+def best_of_past(history: Sequence[Study], space: Space, n: int) -> np.ndarray:
+    """``n x P``: the past studies' best different architectures, round robin over the studies."""
+    past = [finished(study, space) for study in history]
+    ranked = [X[np.argsort(-y, kind="stable")] for X, y in past]
+    rows = [X[i] for i in range(max(map(len, ranked))) for X in ranked if i < len(X)]
+    first = np.sort(np.unique(np.array(rows), axis=0, return_index=True)[1])
+    return np.array(rows)[first][:n]
+
+
+def unseen_candidates(
+    space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int = 2000
+) -> np.ndarray:
+    """Architectures that were not tried: all of an enumerable space, else samples and mutants.
+
+    Mutants are neighbors of the ten best so far.
+    """
+    if space.enumerable:
+        pool = space.enumerate()
+    else:
+        best = X[np.argsort(-y, kind="stable")[:10]]
+        around = np.concatenate([space.neighbors(row) for row in best])
+        around = around[rng.permutation(len(around))[: n // 2]]
+        pool = np.unique(np.concatenate([space.sample(n // 2, rng), around]), axis=0)
+    tried = {row.tobytes() for row in np.ascontiguousarray(X, dtype=pool.dtype)}
+    new = np.fromiter((row.tobytes() not in tried for row in pool), bool, len(pool))
+    return np.asarray(pool[new] if new.any() else pool)
