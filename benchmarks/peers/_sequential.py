@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -81,10 +82,19 @@ def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
     return X[:n]
 
 
-def best_of_past(history: Sequence[Study], space: Space, n: int) -> np.ndarray:
-    """``n x P``: the past studies' best different architectures, round robin over the studies."""
+def best_of_past(
+    history: Sequence[Study], space: Space, n: int, each: int | None = None
+) -> np.ndarray:
+    """``n x P`` at most: the past studies' best different architectures, round robin.
+
+    Args:
+        history: The past studies.
+        space: The search space.
+        n: How many there may be.
+        each: How many of one study there may be; duplicates count.
+    """
     past = [finished(study, space) for study in history]
-    ranked = [X[np.argsort(-y, kind="stable")] for X, y in past]
+    ranked = [X[np.argsort(-y, kind="stable")[:each]] for X, y in past]
     rows = [X[i] for i in range(max(map(len, ranked))) for X in ranked if i < len(X)]
     first = np.sort(np.unique(np.array(rows), axis=0, return_index=True)[1])
     return np.array(rows)[first][:n]
@@ -98,12 +108,32 @@ def unseen_candidates(
     Mutants are neighbors of the ten best so far.
     """
     if space.enumerable:
-        pool = space.enumerate()
+        pool, numbers = everything(space)
+        new = ~np.isin(numbers, number(space, X))
     else:
-        best = X[np.argsort(-y, kind="stable")[:10]]
-        around = np.concatenate([space.neighbors(row) for row in best])
-        around = around[rng.permutation(len(around))[: n // 2]]
-        pool = np.unique(np.concatenate([space.sample(n // 2, rng), around]), axis=0)
-    tried = {row.tobytes() for row in np.ascontiguousarray(X, dtype=pool.dtype)}
-    new = np.fromiter((row.tobytes() not in tried for row in pool), bool, len(pool))
+        pool = np.unique(np.concatenate(_near_and_far(space, X, y, rng, n // 2)), axis=0)
+        tried = {row.tobytes() for row in np.ascontiguousarray(X, dtype=pool.dtype)}
+        new = np.fromiter((row.tobytes() not in tried for row in pool), bool, len(pool))
     return np.asarray(pool[new] if new.any() else pool)
+
+
+@lru_cache(maxsize=2)
+def everything(space: Space) -> tuple[np.ndarray, np.ndarray]:
+    """``N x P``, all of an enumerable space, and the ``N`` rows' numbers, which ascend."""
+    X = space.enumerate()
+    X.flags.writeable = False  # the next caller gets the same array
+    return X, number(space, X)
+
+
+def number(space: Space, X: np.ndarray) -> np.ndarray:
+    """``n``: tells the architectures of an enumerable space apart."""
+    return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(space.n_choices)))
+
+
+def _near_and_far(
+    space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """``n`` random architectures, and at most ``n`` neighbors of the ten best."""
+    best = X[np.argsort(-y, kind="stable")[:10]]
+    around = np.concatenate([space.neighbors(row) for row in best])
+    return space.sample(n, rng), around[rng.permutation(len(around))[:n]]

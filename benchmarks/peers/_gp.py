@@ -1,0 +1,169 @@
+"""Gaussian processes on categorical choices, for peers written from papers.
+
+The model and its fit are botorch's: a ``SingleTaskGP`` on standardized values with a scaled
+``CategoricalKernel`` (a lengthscale per parameter), the Gamma priors that botorch gives a kernel
+with a lengthscale and a scale, its log-normal prior on the noise, and ``fit_gpytorch_mll``.
+Only the posterior is computed here, since gpytorch's compares all candidates' choices with all
+trials' at once. The kernel knows a switched-off parameter as choice 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Sequence
+
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.kernels import CategoricalKernel
+from botorch.utils.sampling import manual_seed
+from gpytorch.kernels import ScaleKernel
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from gpytorch.priors import GammaPrior
+import numpy as np
+from optuna.study import Study
+from scipy.special import erfcx
+from scipy.special import ndtr
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from benchmarks.peers._sequential import finished
+from benchmarks.peers._sequential import SequentialSampler
+from benchmarks.peers._sequential import unseen_candidates
+from optuna_tnas.spaces import Space
+
+
+# means, variances, best observed value -> what to maximize
+Acquisition = Callable[[np.ndarray, np.ndarray, float], np.ndarray]
+
+_CHUNK = 4096  # candidates whose covariances with the trials stay in the processor's cache
+
+
+class CategoricalGP:
+    """A GP on ``n`` architectures; all it says is in standard deviations from their mean value.
+
+    Args:
+        X: ``n x P`` choice positions.
+        y: ``n`` values.
+        n_choices: ``P``: how many choices each parameter has.
+
+    Attributes:
+        model: botorch's fitted model; it reads positions divided by ``n_choices``.
+        n_choices: As given.
+        y: ``n`` standardized values.
+    """
+
+    def __init__(self, X: np.ndarray, y: np.ndarray, n_choices: np.ndarray) -> None:
+        self.model = _fitted(X / n_choices, y)  # botorch warns of inputs outside of [0, 1]
+        self.y = self.model.train_targets.numpy()
+        self.n_choices = n_choices
+        self._offsets = np.cumsum(n_choices) - n_choices
+        self._outputscale = self.model.covar_module.outputscale.item()
+        self._noise = self.model.likelihood.noise.item()
+        self._mean = self.model.mean_module.constant.item()
+        self._dissimilarity = self._table(X, n_choices)
+        covariance = self._cross(X) + self._noise * torch.eye(len(X))
+        self._whiten = torch.linalg.inv(torch.linalg.cholesky(covariance))  # n x n
+        self._residual = self._whiten @ torch.from_numpy(self.y - self._mean)  # n
+
+    def _table(self, X: np.ndarray, n_choices: np.ndarray) -> Tensor:
+        """``sum(n_choices) x n``: what a choice adds to the distance to each trial."""
+        parameter = np.repeat(np.arange(len(n_choices)), n_choices)
+        choice = np.concatenate([np.arange(n) for n in n_choices])
+        lengthscale = self.model.covar_module.base_kernel.lengthscale.numpy()[0]
+        differs = choice[:, None] != X.T[parameter]
+        return torch.from_numpy(differs / lengthscale[parameter, None] / len(n_choices))
+
+    def _cross(self, X: np.ndarray) -> Tensor:
+        """``m x n``: prior covariance of ``m`` architectures with the trials."""
+        chosen = torch.from_numpy(X + self._offsets)
+        distance = embedding_bag(chosen, self._dissimilarity, mode="sum")
+        return distance.neg_().exp_().mul_(self._outputscale)
+
+    def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """``m`` means and ``m`` variances of ``m x P`` architectures."""
+        parts = [self._predict(X[i : i + _CHUNK]) for i in range(0, len(X), _CHUNK)]
+        mean, variance = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
+        return mean, variance
+
+    def _predict(self, X: np.ndarray) -> tuple[Tensor, Tensor]:
+        whitened = self._cross(X) @ self._whiten.mT  # m x n
+        variance = self._outputscale - whitened.square().sum(1)
+        return self._mean + whitened @ self._residual, variance.clamp_min(1e-9)
+
+    def draw(self, X: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+        """``n x m``: joint draws of ``m`` architectures' values without noise."""
+        with torch.no_grad():
+            posterior = self.model(torch.from_numpy(X / self.n_choices))
+        covariance = posterior.covariance_matrix + 1e-8 * torch.eye(len(X))
+        factor = torch.linalg.cholesky(covariance).numpy()
+        return np.asarray(posterior.mean.numpy() + rng.normal(size=(n, len(X))) @ factor.T)
+
+    def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """``n`` means and ``n`` variances at each trial, had it not been seen.
+
+        Rasmussen and Williams, "Gaussian Processes for Machine Learning", section 5.4.2.
+        """
+        precision = (self._whiten.mT @ self._whiten).diagonal().numpy()
+        weights = (self._whiten.mT @ self._residual).numpy()
+        variance = np.maximum(1 / precision - self._noise, 1e-9)
+        return self.y - weights / precision, variance
+
+
+def _fitted(X: np.ndarray, y: np.ndarray) -> SingleTaskGP:
+    lengthscale, outputscale = GammaPrior(3.0, 6.0), GammaPrior(2.0, 0.15)
+    kernel = CategoricalKernel(ard_num_dims=X.shape[1], lengthscale_prior=lengthscale)
+    gp = SingleTaskGP(
+        torch.from_numpy(X),
+        torch.from_numpy(y).unsqueeze(-1),
+        covar_module=ScaleKernel(kernel, outputscale_prior=outputscale),
+    )
+    # A third of the steps that scipy takes without asking: they change the third digit.
+    options = {"options": {"ftol": 1e-4}}
+    with manual_seed(0):  # after a failure botorch starts again from a random place
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(gp.likelihood, gp), optimizer_kwargs=options)
+    gp.requires_grad_(False)
+    return gp
+
+
+def past_gps(history: Sequence[Study], space: Space) -> list[CategoricalGP]:
+    """A GP per past study."""
+    return [CategoricalGP(*finished(study, space), space.n_choices) for study in history]
+
+
+# --- Bayesian optimization ------------------------------------------------------------------
+
+
+def log_expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
+    """The logarithm, which ranks as the value does and does not underflow.
+
+    Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization"
+    (NeurIPS 2023).
+    """
+    sd = np.sqrt(variance)
+    u = (mean - best) / sd
+    near, far = np.maximum(u, -1.0), np.minimum(u, -1.0)
+    density = np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi)
+    value_near = np.log(density + near * ndtr(near))
+    shortfall = np.log1p(far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)))
+    value_far = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + shortfall
+    return np.asarray(np.log(sd) + np.where(u > -1.0, value_near, value_far))
+
+
+def first_of(values: np.ndarray, rng: np.random.Generator) -> int:
+    """Position of the largest value; equal ones, of which there are many, are drawn from."""
+    return int(rng.choice(np.flatnonzero(values >= values.max() - 1e-9)))
+
+
+def bayesian_optimization(
+    space: Space, acquisition: Acquisition, initial: np.ndarray, seed: int
+) -> SequentialSampler:
+    """Next is always the untried candidate with the best acquisition under a GP on the trials."""
+
+    def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        gp = CategoricalGP(X, y, space.n_choices)
+        pool = unseen_candidates(space, X, y, rng)
+        values = acquisition(*gp.predict(pool), gp.y.max())
+        return np.asarray(pool[first_of(values, rng)])
+
+    return SequentialSampler(space, propose, initial, seed)

@@ -1,0 +1,41 @@
+"""Regularized evolution (Real et al., "Regularized Evolution for Image Classifier Architecture
+Search", AAAI 2019).
+
+Of the 10 youngest architectures, 10 are drawn with repeats; the best of them is the parent of the
+next, which differs in one choice. The first 10 are random. Nothing keeps a child from having been
+tried before. Population and sample size are those of NAS-Bench-201 (Dong and Yang, ICLR 2020).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from optuna.samplers import BaseSampler
+
+from benchmarks.peers import Setting
+from benchmarks.peers._sequential import random_initial
+from benchmarks.peers._sequential import SequentialSampler
+from optuna_tnas.spaces import Space
+
+
+POPULATION = 10
+SAMPLE = 10
+
+
+def sampler(setting: Setting) -> BaseSampler:
+    def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        young = np.arange(len(X))[-POPULATION:]
+        drawn = rng.choice(young, size=SAMPLE)
+        return child(setting.space, X[drawn[y[drawn].argmax()]], rng)
+
+    initial = random_initial(setting.space, POPULATION, setting.seed)
+    return SequentialSampler(setting.space, propose, initial, setting.seed)
+
+
+def child(space: Space, parent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``P``: the parent with one active parameter's choice replaced by another."""
+    changeable = space.active(parent[None])[0] & (space.n_choices > 1)
+    parameter = rng.choice(np.flatnonzero(changeable))
+    others = np.delete(np.arange(space.n_choices[parameter]), parent[parameter])
+    row = parent.copy()
+    row[parameter] = rng.choice(others)
+    return np.asarray(space.canonical(row[None])[0])
