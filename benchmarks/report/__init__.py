@@ -1,0 +1,1 @@
+"""Tables and curves of what ``benchmarks.run`` wrote: ``python -m benchmarks.report F.jsonl``."""

@@ -1,0 +1,183 @@
+"""The searches of record files as arrays, one :class:`Results` for each kind of past."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import NamedTuple
+
+import numpy as np
+
+from benchmarks.report.statistics import known_mean
+from benchmarks.run import Record
+from benchmarks.tasks import TableError
+
+
+def counted(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
+class Past(NamedTuple):
+    """What the searches were given of the other tasks; different ones are never mixed.
+
+    Attributes:
+        history: Past trials a task.
+        history_by: The sampler that they are from.
+        past: Past tasks, None for all of the family's others.
+        spoil: What was done to their values, if anything.
+    """
+
+    history: int
+    history_by: str
+    past: int | None
+    spoil: str | None
+
+    @classmethod
+    def of(cls, record: Record) -> Past:
+        """A record without the later keys is of the usual past."""
+        by = record.get("history_by", "random")
+        return cls(record["history"], by, record.get("past"), record.get("spoil"))
+
+    def __str__(self) -> str:
+        words = f"{self.history} past trials a task by {self.history_by}"
+        if self.past is not None:
+            words += f", {counted(self.past, 'past task')}"
+        return words if self.spoil is None else f"{words}, spoiled: {self.spoil}"
+
+
+class Target(NamedTuple):
+    """The task that is searched on."""
+
+    space: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.space} {self.name}"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Searches with one kind of past; what is missing is NaN.
+
+    Attributes:
+        methods: Names, the arrays' first axis.
+        targets: The second axis, sorted by space.
+        optimum: Of what is searched, by target.
+        regret: Methods x targets x seeds x evaluations, as are those that follow.
+        best: The best value that the search has seen so far.
+        network: Different networks have different numbers.
+        seconds: What the sampler took.
+    """
+
+    past: Past
+    methods: tuple[str, ...]
+    targets: tuple[Target, ...]
+    optimum: np.ndarray
+    regret: np.ndarray
+    best: np.ndarray
+    network: np.ndarray
+    seconds: np.ndarray
+
+    @property
+    def spaces(self) -> list[str]:
+        """The families."""
+        return list(dict.fromkeys(target.space for target in self.targets))
+
+    @property
+    def scopes(self) -> dict[str, list[Target]]:
+        """All targets, if there are several families, and each family's."""
+        families = {s: [t for t in self.targets if t.space == s] for s in self.spaces}
+        over_all = {"over all families": list(self.targets)} if len(families) > 1 else {}
+        return over_all | families
+
+    @property
+    def weights(self) -> np.ndarray:
+        """By target, so that a sum is the mean over families of their tasks' means."""
+        spaces = [target.space for target in self.targets]
+        return np.array([1 / spaces.count(space) / len(self.spaces) for space in spaces])
+
+    def mean(self, x: np.ndarray) -> np.ndarray:
+        """Methods x targets x seeds x K -> methods x K: the mean over families of their means."""
+        mean: np.ndarray = np.einsum("mtk,t->mk", known_mean(x, axis=2), self.weights)
+        return mean
+
+    @property
+    def searched(self) -> np.ndarray:
+        """Methods x targets x seeds: the searches there are."""
+        searched: np.ndarray = np.isfinite(self.regret).any(axis=-1)
+        return searched
+
+    def on(self, targets: Sequence[Target]) -> Results:
+        """Only these targets, the methods that searched on each, and as far as one got on each."""
+        ts = np.array([self.targets.index(target) for target in targets])
+        ms = np.flatnonzero(np.all(self.searched[:, ts].any(axis=2), axis=1))
+        part = np.ix_(ms, ts)
+        reached: np.ndarray = np.isfinite(self.regret[part]).any(axis=2)  # by a seed
+        longest = reached.all(axis=1).any(axis=0).sum()
+        arrays = (self.regret, self.best, self.network, self.seconds)
+        return Results(
+            self.past,
+            tuple(self.methods[m] for m in ms),
+            tuple(targets),
+            self.optimum[ts],
+            *(x[part][..., :longest] for x in arrays),
+        )
+
+
+def all_results(records: Iterable[Record]) -> list[Results]:
+    """The searches by their past.
+
+    Raises:
+        TableError: If searches on one target are of different tables.
+    """
+    groups: dict[Past, list[Record]] = {}
+    for record in records:
+        groups.setdefault(Past.of(record), []).append(record)
+    return [_results(past, groups[past]) for past in sorted(groups, key=str)]
+
+
+def _results(past: Past, records: Sequence[Record]) -> Results:
+    """Fill the arrays; of a search that is there twice, the later record counts."""
+    methods = [r["method"] for r in records]
+    targets = [Target(r["space"], r["target"]) for r in records]
+    axes = [methods, targets, [r["seed"] for r in records]]
+    labels, cells = zip(*map(_positions, axes), strict=True)
+    trials = np.array([r["trial"] for r in records])
+    shape = (*map(len, labels), trials.max() + 1)
+
+    def filled(column: Iterable[float | None]) -> np.ndarray:
+        array = np.full(shape, np.nan)
+        array[(*cells, trials)] = np.array(list(column), dtype=float)
+        return array
+
+    return Results(
+        past,
+        tuple(labels[0]),
+        tuple(labels[1]),
+        _optimum(records, labels[1], cells[1]),
+        filled(r["regret"] for r in records),
+        filled(r["best_value"] for r in records),
+        filled(_positions([r["network"] for r in records])[1]),
+        filled(r["seconds"] for r in records),
+    )
+
+
+def _positions(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
+    """The different labels, sorted, and where among them each one is."""
+    different = sorted(set(labels), key=str)
+    position = {label: i for i, label in enumerate(different)}
+    return different, np.array([position[label] for label in labels])
+
+
+def _optimum(records: Sequence[Record], targets: Sequence[Target], at: np.ndarray) -> np.ndarray:
+    optima = np.array([r["optimum"] for r in records], dtype=float)
+    optimum = np.full(len(targets), np.nan)
+    optimum[at] = optima
+    if not np.array_equal(optimum[at], optima, equal_nan=True):
+        differs = targets[at[np.argmax(optimum[at] != optima)]]
+        raise TableError(
+            f"The searches on {differs} are of different tables: their optima differ."
+        )
+    return optimum

@@ -1,0 +1,182 @@
+"""The figures as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.report.figures import CLOSE
+from benchmarks.report.figures import Difference
+from benchmarks.report.figures import Method
+from benchmarks.report.figures import Needed
+from benchmarks.report.figures import Scope
+from benchmarks.report.figures import scope
+from benchmarks.report.figures import TOP
+from benchmarks.report.results import counted
+from benchmarks.report.results import Results
+from benchmarks.report.results import Target
+from benchmarks.report.statistics import LEVEL
+from benchmarks.report.statistics import RESAMPLES
+
+
+Row = list[str]
+
+LEGEND = f"""\
+- Regret: (best - found) / (best - median) of the true values after so many evaluations; 0 is the
+  optimum, 1 the median network. A mean is over a task's seeds, then over a family's tasks, then
+  over the families. The lowest is bold.
+- Difference: ours minus the rival over pairs, searches on the same task with the same seed, which
+  had the same past; below 0 ours is better. The best rival is the one with the highest
+  difference. The interval is the percentile bootstrap of {RESAMPLES:,} resamples: of each task
+  as many pairs are drawn, with replacement, as it has, independently of the other tasks. Tasks
+  are not drawn: the interval is about other seeds on these tasks.
+- Rank: by regret, among the methods on the same task with the same seed; 1 is the best, ties
+  share their mean. Averaged as the regret is; over time also over the evaluations.
+- To the optimum: evaluations until the best value was within {CLOSE} points of the best in the
+  searched column. Top {TOP}: until one of the {TOP} networks with the best values was evaluated.
+  Median (quartiles) of all searches together, and how many did.
+- Repeats: a search's suggestions of networks that it had tried.
+- \\*: fewer seeds than others have. Its means are over those it has; differences and ranks compare
+  it with another method on the pairs there are.
+"""
+
+
+def scope_tables(scope: Scope, ours: str) -> Iterator[str]:
+    """Four tables; the second is left out if there are no searches of ours."""
+    yield f"## {scope.name}, {counted(len(scope.targets), 'task')}\n"
+    if scope.left_out:
+        yield f"Not on every task, so left out: {', '.join(scope.left_out)}.\n"
+    if not scope.methods:
+        return
+    yield "Mean normalized regret after so many evaluations\n"
+    yield from _table(["method", "seeds", *map(str, scope.budgets)], _regret_rows(scope))
+    if scope.best_rivals:
+        yield f"\n{ours} against the best rival\n"
+        yield from _table(
+            ["evaluations", "best rival", "difference", f"{LEVEL:.0%} interval", "pairs"],
+            _rival_rows(scope),
+        )
+    yield f"\nMean rank; over time is the mean over evaluations 1 to {scope.compared}\n"
+    heads = ["over time", *map(str, scope.budgets), "worst task"]
+    yield from _table(["method", *heads], _rank_rows(scope))
+    yield "\nEffort\n"
+    heads = ["method", "to the optimum", "reached", f"top {TOP}", "reached"]
+    yield from _table([*heads, "s per suggestion", "repeats"], map(_effort_row, scope.methods))
+    yield ""
+
+
+def _label(method: Method) -> str:
+    return method.name + "\\*" * method.fewer
+
+
+def _regret_rows(scope: Scope) -> list[Row]:
+    best = {n: np.nanmin([m.regret[n] for m in scope.methods]) for n in scope.budgets}
+    rows = []
+    for m in scope.methods:
+        fewest, most = m.seeds
+        seeds = str(most) if fewest == most else f"{fewest} to {most}"
+        cells = [_bold(_number(m.regret[n], 4), m.regret[n] == best[n]) for n in scope.budgets]
+        rows.append([_label(m), seeds, *cells])
+    return rows
+
+
+def _rival_rows(scope: Scope) -> list[Row]:
+    methods = {method.name: method for method in scope.methods}
+    return [
+        [str(n), _label(methods[name]), *_difference(methods[name].differences[n])]
+        for n, name in scope.best_rivals.items()
+    ]
+
+
+def _difference(d: Difference) -> Row:
+    ends = f"[{d.low:+.4f}, {d.high:+.4f}]" if np.isfinite(d.low) else "-"
+    return [f"{d.mean:+.4f}", ends, str(d.pairs)]
+
+
+def _rank_rows(scope: Scope) -> list[Row]:
+    return [
+        [
+            _label(m),
+            *(_number(rank, 2) for rank in (m.rank_over_time, *m.rank.values())),
+            f"{m.worst_target}: {m.worst_rank:.2f}" if np.isfinite(m.worst_rank) else "-",
+        ]
+        for m in sorted(scope.methods, key=lambda m: np.nan_to_num(m.rank_over_time, nan=np.inf))
+    ]
+
+
+def _effort_row(m: Method) -> Row:
+    needed = [*_needed(m.optimum), *_needed(m.top)]
+    return [_label(m), *needed, f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
+
+
+def _needed(n: Needed | None) -> Row:
+    """A quartile that did not get there is more than the trials it had."""
+    if n is None:
+        return ["-", "-"]
+    lower, median, upper = (
+        f"{q:g}" if np.isfinite(q) else f">{n.trials}" for q in (n.lower, n.median, n.upper)
+    )
+    return [f"{median} ({lower} to {upper})", f"{n.reached}/{n.searches}"]
+
+
+# --- of one task ----------------------------------------------------------------------------
+
+
+def target_tables(results: Results, target: Target) -> Iterator[str]:
+    """Regret and effort on one task."""
+    part = results.on([target])
+    figures = scope(str(target), results, [target])
+    yield f"## {target}, {results.past}\n"
+    yield "Normalized regret: mean ± standard deviation over the seeds\n"
+    rows = dict(zip(part.methods, _spread_rows(part, figures.budgets), strict=True))
+    heads = ["method", "seeds", *map(str, figures.budgets)]
+    yield from _table(heads, [rows[m.name] for m in figures.methods])
+    yield f"\nEvaluations to reach {CLOSE} points below the optimum of the searched values, "
+    yield f"{part.optimum[0]:.2f}: median (quartiles)\n"
+    best = dict(zip(part.methods, _final(part.best), strict=True))
+    heads = ["method", "evaluations", "reached", "best value", "s per suggestion", "repeats"]
+    yield from _table(heads, (_target_effort(m, best[m.name]) for m in figures.methods))
+    yield ""
+
+
+def _spread_rows(part: Results, budgets: Sequence[int]) -> list[Row]:
+    rows = []
+    for method, regret in zip(part.methods, part.regret[:, 0], strict=True):
+        known = [column[np.isfinite(column)] for column in regret[:, np.array(budgets) - 1].T]
+        cells = [f"{x.mean():.4f} ± {x.std():.4f}" if x.size else "-" for x in known]
+        rows.append([method, str(np.isfinite(regret[:, 0]).sum()), *cells])
+    return rows
+
+
+def _final(best: np.ndarray) -> list[float]:
+    """Of each method, the mean of the best values that its searches ended with."""
+    ends = best[:, 0].max(axis=-1, initial=-np.inf, where=np.isfinite(best[:, 0]))
+    return [float(x[np.isfinite(x)].mean()) for x in ends]
+
+
+def _target_effort(m: Method, best: float) -> Row:
+    return [m.name, *_needed(m.optimum), f"{best:.3f}", f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
+
+
+# --- Markdown -------------------------------------------------------------------------------
+
+
+def _number(x: float, digits: int) -> str:
+    return f"{x:.{digits}f}" if np.isfinite(x) else "-"
+
+
+def _bold(cell: str, is_bold: bool) -> str:
+    return f"**{cell}**" if is_bold else cell
+
+
+def _table(heads: Row, rows: Iterable[Row]) -> list[str]:
+    rows = list(rows)
+    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
+    lines = [heads, ["-" * width for width in widths], *rows]
+    return [
+        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
+        for line in lines
+    ]
