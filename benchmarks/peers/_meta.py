@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from zlib import crc32
 
+import torch
+
 from benchmarks.peers import Setting
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
+from optuna_tnas.meta.training import train
 
 
 def meta_trained(setting: Setting, preset: str) -> MetaSurrogate:
@@ -21,3 +24,18 @@ def meta_trained(setting: Setting, preset: str) -> MetaSurrogate:
         history = MetaDataset.from_studies(setting.history, setting.space)
         meta_train(history, preset=preset, seed=setting.seed, progress=False).save(path)
     return checkpoint.load(path)
+
+
+def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrogate:
+    """A surrogate that no checkpoint describes, after training; ``name`` is its cache's."""
+    path = setting.cache / f"{name}-{crc32(repr(surrogate.config).encode()):08x}.pt"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        history = MetaDataset.from_studies(setting.history, setting.space)
+        train(surrogate, history, seed=setting.seed, progress=False)
+        learned = {"weights": surrogate.state_dict(), "warm_start": surrogate.warm_start.tolist()}
+        torch.save(learned, path)
+    learned = torch.load(path)
+    surrogate.load_state_dict(learned["weights"])
+    surrogate.warm_start = surrogate.space.canonical(torch.tensor(learned["warm_start"]).numpy())
+    return surrogate.requires_grad_(False).eval()

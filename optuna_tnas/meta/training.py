@@ -55,12 +55,20 @@ def meta_train(
     """
     config = config or Config.preset(preset)
     surrogate = MetaSurrogate(history.space, config, n_features=_n_features(history), seed=seed)
-    surrogate.to(device or "cpu")
+    train(surrogate.to(device or "cpu"), history, seed=seed, progress=progress)
+    return surrogate
+
+
+def train(
+    surrogate: MetaSurrogate, history: MetaDataset, *, seed: int, progress: bool | None
+) -> None:
+    """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
     _set_feature_scale(surrogate, history)
     rng = np.random.default_rng(seed)
-    train, held_out = _split([_Pairs.of(task) for task in history.tasks], config, rng)
+    pairs = [_Pairs.of(task) for task in history.tasks]
+    trained_on, held_out = _split(pairs, surrogate.config, rng)
     with torch.device("cpu"):
-        losses = _reptile(surrogate, train, held_out, rng, progress)
+        losses = _reptile(surrogate, trained_on, held_out, rng, progress)
         surrogate.requires_grad_(False).eval()
         surrogate.warm_start = choose_warm_start(surrogate, history)
     surrogate.provenance = {
@@ -74,7 +82,6 @@ def meta_train(
             name: version(name) for name in ("optuna-tnas", "optuna", "torch", "botorch")
         },
     }
-    return surrogate
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ class WholeSpace:
         self._radix = surrogate.space.n_choices
         self._X = surrogate.space.enumerate()  # N x P
         self._codes = self._code(self._X)  # N, ascending
-        self._group = surrogate.space.to_graphs(self._X).pruned().unique()[1]  # N
+        self._group = surrogate.groups(self._X)  # N
         first = np.unique(self._group, return_index=True)[1]
         self._Z = surrogate.latents(self._X[first], dataset)  # groups x M
 

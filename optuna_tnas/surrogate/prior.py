@@ -107,6 +107,10 @@ class MetaSurrogate(nn.Module):
         """Where the encoders are."""
         return self.dataset_encoder.unknown.device
 
+    def groups(self, X: np.ndarray) -> np.ndarray:
+        """``n`` int64, numbered from 0: architectures of one group have the same latents."""
+        return self.space.to_graphs(X).pruned().unique()[1]
+
     def encode_architectures(self, X: np.ndarray) -> Tensor:
         """psi of ``n x P`` architectures, dead operations removed: ``n x L``."""
         graphs, inverse = self.space.to_graphs(X).pruned().unique()

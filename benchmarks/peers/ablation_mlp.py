@@ -1,0 +1,14 @@
+"""TNAS as published with a plain MLP on one-hot choices, as wide as the GRU, for psi."""
+
+from optuna.samplers import BaseSampler
+
+from benchmarks.peers import Setting
+from benchmarks.peers._flat import FlatSurrogate
+from benchmarks.peers._meta import trained
+from optuna_tnas import TNASSampler
+from optuna_tnas.datasets import N_FEATURES
+
+
+def sampler(setting: Setting) -> BaseSampler:
+    surrogate = FlatSurrogate(setting.space, 512, N_FEATURES, setting.seed)
+    return TNASSampler(trained(setting, surrogate, "mlp"), seed=setting.seed)

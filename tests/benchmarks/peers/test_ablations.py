@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import torch
+
+from benchmarks import peers
+from benchmarks.peers import _meta
+from benchmarks.peers import Setting
+from benchmarks.peers._flat import FlatSurrogate
+from benchmarks.peers._flat import one_hot
+from optuna_tnas import Config
+from optuna_tnas import MetaSurrogate
+from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import MobileNetV3Space
+
+
+SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
+ABLATIONS = [name for name in peers.names() if name.startswith("ablation_")]
+SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8)
+
+
+def past(name: str, seed: int) -> optuna.Study:
+    study = optuna.create_study(
+        study_name=name, direction="maximize", sampler=optuna.samplers.RandomSampler(seed)
+    )
+    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
+    return study
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
+    return Setting(SPACE, (past("a", 0), past("b", 1)), seed=3, cache=tmp_path / "meta")
+
+
+def search(setting: Setting, method: str) -> list[dict[str, str]]:
+    study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
+    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
+    return [trial.params for trial in study.trials]
+
+
+def initial(setting: Setting) -> list[dict[str, str]]:
+    return [SPACE.decode(row) for row in _meta.meta_trained(setting, "paper").warm_start[:5]]
+
+
+@pytest.mark.parametrize("method", ABLATIONS)
+def test_a_resumed_run_repeats_itself(method: str, setting: Setting) -> None:
+    assert search(setting, method) == search(setting, method)
+
+
+def test_only_the_random_start_differs_at_the_start(setting: Setting) -> None:
+    published = initial(setting)
+    assert search(setting, "ablation_untrained")[:5] == published
+    assert search(setting, "ablation_random_start")[:5] != published
+
+
+def test_no_meta_learning_means_the_weights_of_the_beginning(setting: Setting) -> None:
+    sampler = peers.make("ablation_untrained", setting)
+    weights = sampler._suggester.surrogate.state_dict()
+    fresh = MetaSurrogate(SPACE, SMALL, seed=setting.seed).state_dict()
+    trained = _meta.meta_trained(setting, "paper").state_dict()
+    assert all(torch.equal(weights[name], fresh[name]) for name in fresh)
+    assert any(not torch.equal(weights[name], trained[name]) for name in fresh)
+
+
+def test_training_changes_the_mlp(setting: Setting) -> None:
+    fresh = FlatSurrogate(SPACE, 512, N_FEATURES, setting.seed)
+    before = {name: w.clone() for name, w in fresh.architecture_encoder.state_dict().items()}
+    after = _meta.trained(setting, fresh, "mlp").architecture_encoder.state_dict()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_one_hot_tells_all_architectures_apart_and_leaves_inactive_choices_out() -> None:
+    space = MobileNetV3Space()
+    X = np.unique(space.sample(200, np.random.default_rng(0)), axis=0)
+    encoded = one_hot(space, X)
+    assert len(torch.unique(encoded, dim=0)) == len(X)
+    assert torch.equal(encoded.sum(dim=1), torch.from_numpy(space.active(X).sum(axis=1)).float())
+
+
+def test_flat_surrogates_tell_cells_of_one_graph_apart() -> None:
+    X = SPACE.enumerate()
+    surrogate = FlatSurrogate(SPACE, 0, N_FEATURES, 0)
+    assert len(np.unique(surrogate.groups(X))) == SPACE.size
+    assert len(torch.unique(surrogate.latents(X, None), dim=0)) == SPACE.size
