@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -143,20 +144,25 @@ def _append(path: Path, records: Sequence[Record]) -> None:
 # --- many searches --------------------------------------------------------------------------
 
 
-def run(searches: Sequence[Search], out: Path, jobs: int) -> None:
+def run(
+    searches: Sequence[Search],
+    out: Path,
+    jobs: int,
+    how: Callable[[Search], list[Record]] = run_search,
+) -> None:
     """Run the searches that the file does not hold yet, in ``jobs`` processes.
 
     Raises:
         TableError: If the file's records come from another table.
     """
     records = read_records(out)
-    for space in {search.space for search in searches}:
+    for space in {search.space for search in searches} & tasks.FAMILIES.keys():
         _check_table(space, records)
     done = Counter(map(_key, records))
     missing = {_key(s.key): s for s in searches if done[_key(s.key)] < s.trials}
     _write(out, [record for record in records if _key(record) not in missing])
     with tqdm(total=len(searches), initial=len(searches) - len(missing), unit="search") as bar:
-        for finished in _finished(list(missing.values()), jobs):
+        for finished in _finished(how, list(missing.values()), jobs):
             _append(out, finished)
             bar.update()
     _write(out, read_records(out))
@@ -178,11 +184,13 @@ def _check_table(space: str, records: Sequence[Record]) -> None:
             )
 
 
-def _finished(searches: Sequence[Search], jobs: int) -> Iterator[list[Record]]:
+def _finished(
+    how: Callable[[Search], list[Record]], searches: Sequence[Search], jobs: int
+) -> Iterator[list[Record]]:
     """Each search's records, as soon as it is done."""
     with workers.pool(jobs) as pool:
         try:
-            for future in as_completed([pool.submit(run_search, s) for s in searches]):
+            for future in as_completed([pool.submit(how, s) for s in searches]):
                 yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
