@@ -20,6 +20,7 @@ from benchmarks.report.figures import Scope
 from benchmarks.report.figures import scope
 from benchmarks.report.results import all_results
 from benchmarks.report.results import Results
+from benchmarks.report.tables import in_words
 from benchmarks.report.tables import LEGEND
 from benchmarks.report.tables import scope_tables
 from benchmarks.report.tables import target_tables
@@ -37,7 +38,7 @@ def markdown(
 ) -> Iterator[str]:
     yield LEGEND
     for results in all_results:
-        yield f"# {results.past}\n"
+        yield f"# {in_words(results.past)}\n"
         for figures in scopes(results, ours, kin):
             yield from scope_tables(figures, ours)
         if by_task:
@@ -48,7 +49,7 @@ def markdown(
 def as_json(all_results: Sequence[Results], ours: str, kin: Sequence[str]) -> str:
     """The same figures; null for what is missing or infinite."""
     groups = [
-        {**r.past._asdict(), "scopes": [asdict(figures) for figures in scopes(r, ours, kin)]}
+        {"past": asdict(r.past), "scopes": [asdict(figures) for figures in scopes(r, ours, kin)]}
         for r in all_results
     ]
     return json.dumps(_finite(groups), indent=1)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from itertools import cycle
 from math import ceil
 from pathlib import Path
-import re
 from typing import Any
 
 from matplotlib.artist import Artist
@@ -16,12 +15,12 @@ from matplotlib.ticker import LogLocator
 from matplotlib.ticker import NullFormatter
 import numpy as np
 
-from benchmarks.report.results import counted
 from benchmarks.report.results import Results
 from benchmarks.report.statistics import interval
 from benchmarks.report.statistics import known_mean
 from benchmarks.report.statistics import LEVEL
 from benchmarks.report.statistics import ranks
+from benchmarks.report.tables import counted
 
 
 MOST = 8  # methods in a figure, if none are chosen
@@ -49,10 +48,10 @@ RIVALS = [
 
 
 def draw(groups: Sequence[Results], ours: str, chosen: Sequence[str], folder: Path) -> None:
-    """Write ``regret.png`` and ``rank.png``; of several pasts, two files each with its name."""
+    """Write ``regret.png`` and ``rank.png``; if there are several pasts, with their names."""
     folder.mkdir(parents=True, exist_ok=True)
     for results in groups:
-        name = "" if len(groups) == 1 else "-" + re.sub(r"\W+", "-", str(results.past))
+        name = "" if len(groups) == 1 else f"-{results.past}"
         lines = _lines(chosen or best(results, ours), ours)
         for kind in ("regret", "rank"):
             figure = _figure(results, kind, lines, ours)

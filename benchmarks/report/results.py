@@ -10,41 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.histories import Past
 from benchmarks.report.statistics import known_mean
 from benchmarks.run import Record
 from benchmarks.tasks import TableError
-
-
-def counted(n: int, thing: str) -> str:
-    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
-
-
-class Past(NamedTuple):
-    """What the searches were given of the other tasks; different ones are never mixed.
-
-    Attributes:
-        history: Past trials a task.
-        history_by: The sampler that they are from.
-        past: Past tasks, None for all of the family's others.
-        spoil: What was done to their values, if anything.
-    """
-
-    history: int
-    history_by: str
-    past: int | None
-    spoil: str | None
-
-    @classmethod
-    def of(cls, record: Record) -> Past:
-        """A record without the later keys is of the usual past."""
-        by = record.get("history_by", "random")
-        return cls(record["history"], by, record.get("past"), record.get("spoil"))
-
-    def __str__(self) -> str:
-        words = f"{self.history} past trials a task by {self.history_by}"
-        if self.past is not None:
-            words += f", {counted(self.past, 'past task')}"
-        return words if self.spoil is None else f"{words}, spoiled: {self.spoil}"
 
 
 class Target(NamedTuple):
@@ -134,7 +103,8 @@ def all_results(records: Iterable[Record]) -> list[Results]:
     """
     groups: dict[Past, list[Record]] = {}
     for record in records:
-        groups.setdefault(Past.of(record), []).append(record)
+        past = Past(*(record[name] for name in ("history", "history_by", "past", "spoil")))
+        groups.setdefault(past, []).append(record)
     return [_results(past, groups[past]) for past in sorted(groups, key=str)]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmarks.histories import Past
 from benchmarks.report.figures import CLOSE
 from benchmarks.report.figures import Difference
 from benchmarks.report.figures import Method
@@ -15,7 +16,6 @@ from benchmarks.report.figures import Needed
 from benchmarks.report.figures import Scope
 from benchmarks.report.figures import scope
 from benchmarks.report.figures import TOP
-from benchmarks.report.results import counted
 from benchmarks.report.results import Results
 from benchmarks.report.results import Target
 from benchmarks.report.statistics import LEVEL
@@ -122,6 +122,17 @@ def _needed(n: Needed | None) -> Row:
     return [f"{median} ({lower} to {upper})", f"{n.reached}/{n.searches}"]
 
 
+def in_words(past: Past) -> str:
+    words = f"{past.n} past trials a task by {past.by}"
+    if past.tasks is not None:
+        words += f", {counted(past.tasks, 'past task')}"
+    return words if past.spoil is None else f"{words}, {past.spoil}"
+
+
+def counted(n: int, thing: str) -> str:
+    return f"{n} {thing}" if n == 1 else f"{n} {thing}s"
+
+
 # --- of one task ----------------------------------------------------------------------------
 
 
@@ -129,7 +140,7 @@ def target_tables(results: Results, target: Target) -> Iterator[str]:
     """Regret and effort on one task."""
     part = results.on([target])
     figures = scope(str(target), results, [target])
-    yield f"## {target}, {results.past}\n"
+    yield f"## {target}, {in_words(results.past)}\n"
     yield "Normalized regret: mean ± standard deviation over the seeds\n"
     rows = dict(zip(part.methods, _spread_rows(part, figures.budgets), strict=True))
     heads = ["method", "seeds", *map(str, figures.budgets)]

@@ -17,7 +17,8 @@ def search() -> Callable[..., Records]:
     def make(
         method: str, seed: int, values: list[float], regrets: list[float], **fields: Any
     ) -> Records:
-        common = {"space": "S", "target": "T", "history": 200, "method": method, "seed": seed}
+        past = {"history": 200, "history_by": "random", "past": None, "spoil": None}
+        common = {"space": "S", "target": "T", **past, "method": method, "seed": seed}
         bests = np.maximum.accumulate(values)
         return [
             {

@@ -26,7 +26,7 @@ def test_figures_of_several_pasts(many: Records, tmp_path: Path) -> None:
     other = [{**r, "history_by": "tpe"} for r in many]
     curves.draw(all_results([*many, *other]), "tnas", [], tmp_path)
     names = {file.name for file in tmp_path.iterdir()}
-    assert "rank-200-past-trials-a-task-by-tpe.png" in names
+    assert "rank-history200-tpe-alltasks.png" in names
     assert len(names) == 4
 
 

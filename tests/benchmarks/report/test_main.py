@@ -47,7 +47,7 @@ def test_markdown(command: Command, many: Records) -> None:
 def test_each_past_has_its_tables(command: Command, many: Records) -> None:
     other = [{**r, "spoil": "shuffled"} for r in many if r["space"] == "V"]
     found = heads(command([*many, *other]))
-    assert found[4:] == ["200 past trials a task by random, spoiled: shuffled", "V, 1 task"]
+    assert found[4:] == ["200 past trials a task by random, shuffled", "V, 1 task"]
 
 
 def test_variants_of_ours_are_no_rivals(command: Command, many: Records) -> None:
@@ -58,7 +58,7 @@ def test_variants_of_ours_are_no_rivals(command: Command, many: Records) -> None
 
 def test_json(command: Command, many: Records) -> None:
     (group,) = json.loads(command(many, "--json"), parse_constant=pytest.fail)
-    assert (group["history"], group["history_by"], group["past"]) == (200, "random", None)
+    assert group["past"] == {"n": 200, "by": "random", "tasks": None, "spoil": None}
     over_all = group["scopes"][0]
     methods = {method["name"]: method for method in over_all["methods"]}
     assert methods["tpe"]["optimum"]["median"] is None

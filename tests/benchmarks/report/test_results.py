@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.histories import Past
 from benchmarks.report.results import all_results
-from benchmarks.report.results import Past
 from benchmarks.report.results import Target
 from benchmarks.tasks import TableError
 
@@ -27,29 +27,20 @@ def test_arrays(example: Records) -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"history": 50}, {"history_by": "tpe"}, {"past": 2}, {"spoil": "shuffled"}]
+    ("fields", "past"),
+    [
+        ({"history": 50}, Past(50)),
+        ({"history_by": "tpe"}, Past(by="tpe")),
+        ({"past": 2}, Past(tasks=2)),
+        ({"spoil": "shuffled"}, Past(spoil="shuffled")),
+    ],
 )
 def test_pasts_do_not_mix(
-    fields: dict[str, Any], example: Records, search: Callable[..., Records]
+    fields: dict[str, Any], past: Past, example: Records, search: Callable[..., Records]
 ) -> None:
     other = search("c", 0, [80.0], [1.0], **fields)
     methods = {results.past: results.methods for results in all_results([*example, *other])}
-    changed = Past(200, "random", None, None)._replace(**fields)
-    assert methods == {Past(200, "random", None, None): ("a", "b"), changed: ("c",)}
-
-
-def test_records_from_before_the_later_keys(
-    example: Records, search: Callable[..., Records]
-) -> None:
-    usual = {"history_by": "random", "past": None, "spoil": None}
-    (results,) = all_results([*example, *search("c", 0, [80.0], [1.0], **usual)])
-    assert results.methods == ("a", "b", "c")
-
-
-def test_past_in_words() -> None:
-    assert str(Past(200, "random", None, None)) == "200 past trials a task by random"
-    spoiled = Past(5, "tpe", 1, "negated")
-    assert str(spoiled) == "5 past trials a task by tpe, 1 past task, spoiled: negated"
+    assert methods == {Past(): ("a", "b"), past: ("c",)}
 
 
 def test_mean_over_tasks_and_families(many: Records) -> None:

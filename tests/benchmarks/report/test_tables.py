@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from benchmarks.histories import Past
 from benchmarks.report.figures import scope
 from benchmarks.report.results import all_results
+from benchmarks.report.tables import in_words
 from benchmarks.report.tables import scope_tables
 from benchmarks.report.tables import target_tables
 
@@ -73,6 +75,12 @@ def test_tables_of_a_task(example: Records) -> None:
     assert ["a", "3 (2.5 to 3.5)", "2/2", "89.950", "0.2500", "2.0"] in rows
     assert ["b", ">5 (>5 to >5)", "0/1", "89.800", "0.2500", "1.0"] in rows
     assert any("90.00: median" in line for line in lines)
+
+
+def test_past_in_words() -> None:
+    assert in_words(Past()) == "200 past trials a task by random"
+    spoiled = Past(50, "tpe", 1, "negated")
+    assert in_words(spoiled) == "50 past trials a task by tpe, 1 past task, negated"
 
 
 @pytest.mark.parametrize("name", ["over all families", "S", "V"])
