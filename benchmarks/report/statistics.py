@@ -20,32 +20,39 @@ def known_mean(x: np.ndarray, axis: int) -> np.ndarray:
         return np.asarray(np.where(there, x, 0).sum(axis) / there.sum(axis))
 
 
-def interval(x: np.ndarray, weights: np.ndarray, seed: int = 0) -> np.ndarray:
+def interval(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """``T x S x K`` -> ``2 x K``: percentile bootstrap interval of the K means.
 
-    Of each target as many of its seeds are drawn, with replacement, as it has; targets are drawn
-    from independently of each other. NaN if a target has fewer than two seeds.
+    As many seeds are drawn, with replacement, as there are; the targets' means are over those
+    drawn that they have. The seeds are the same for all targets, as one seed's searches are alike:
+    their pasts share tasks, and samplers may begin with the same architectures. NaN if a target
+    has fewer than two seeds.
     """
-    rng = np.random.default_rng(seed)
-    means = sum(w * resampled_means(t, rng) for w, t in zip(weights, x, strict=True))
+    ends = np.full((2, x.shape[2]), np.nan)
     tail = (1 - LEVEL) / 2
-    ends: np.ndarray = np.quantile(means, [tail, 1 - tail], axis=0)
+    patterns, pattern_of = np.unique(np.isfinite(x), axis=2, return_inverse=True)
+    for i, there in enumerate(np.moveaxis(patterns, 2, 0)):
+        columns = pattern_of.ravel() == i
+        if (there.sum(axis=1) > 1).all():
+            means = _resampled_means(x[..., columns], there, weights)
+            ends[:, columns] = np.nanquantile(means, [tail, 1 - tail], axis=0)
     return ends
 
 
-def resampled_means(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``S x K`` -> ``RESAMPLES x K``: means over rows drawn with replacement.
+def _resampled_means(x: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """``T x S x K``, ``T x S`` -> ``RESAMPLES x K``; NaN if a target has none of the drawn seeds.
 
-    A column's rows are those where it is not NaN. How often each of ``n`` rows is drawn is
-    multinomial, which makes the means one product of matrices.
+    How often each of ``n`` seeds is drawn is multinomial, so the sums are products of matrices.
     """
-    means = np.full((RESAMPLES, x.shape[1]), np.nan)
-    patterns, pattern_of = np.unique(np.isfinite(x), axis=1, return_inverse=True)
-    for i, rows in enumerate(patterns.T):
-        if (n := int(rows.sum())) > 1:
-            columns = pattern_of.ravel() == i
-            drawn = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
-            means[:, columns] = drawn @ x[np.ix_(rows, columns)] / n
+    n = int(there.any(axis=0).sum())
+    drawn = np.zeros((RESAMPLES, there.shape[1]))
+    rng = np.random.default_rng(0)
+    drawn[:, there.any(axis=0)] = rng.multinomial(n, np.full(n, 1 / n), size=RESAMPLES)
+    means = np.zeros((RESAMPLES, x.shape[2]))
+    with np.errstate(invalid="ignore"):
+        for values, has, weight in zip(x, there, weights, strict=True):
+            sums = drawn[:, has] @ values[has]
+            means += weight * sums / drawn[:, has].sum(axis=1, keepdims=True)
     return means
 
 

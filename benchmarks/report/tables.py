@@ -30,9 +30,9 @@ LEGEND = f"""\
   over the families. The lowest is bold.
 - Difference: ours minus the rival over pairs, searches on the same task with the same seed, which
   had the same past; below 0 ours is better. The best rival is the one with the highest
-  difference. The interval is the percentile bootstrap of {RESAMPLES:,} resamples: of each task
-  as many pairs are drawn, with replacement, as it has, independently of the other tasks. Tasks
-  are not drawn: the interval is about other seeds on these tasks.
+  difference. The interval is the percentile bootstrap of {RESAMPLES:,} resamples of the seeds: as
+  many as there are, with replacement, the same ones for all tasks, since one seed's searches on
+  several tasks are alike. Tasks are not drawn: it is about other seeds on these tasks.
 - Rank: by regret, among the methods on the same task with the same seed; 1 is the best, ties
   share their mean. Averaged as the regret is; over time also over the evaluations.
 - To the optimum: evaluations until the best value was within {CLOSE} points of the best in the

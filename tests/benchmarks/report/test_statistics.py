@@ -9,7 +9,6 @@ from benchmarks.report.statistics import interval
 from benchmarks.report.statistics import known_mean
 from benchmarks.report.statistics import quartiles
 from benchmarks.report.statistics import ranks
-from benchmarks.report.statistics import resampled_means
 from benchmarks.report.statistics import RESAMPLES
 
 
@@ -25,18 +24,21 @@ def test_known_mean() -> None:
 
 
 def drawn(x: np.ndarray, weights: np.ndarray, rng: np.random.Generator) -> float:
-    """One resample of ``T x S`` pairs, written as it is told."""
+    """The mean of one resample of ``T x S`` pairs, written as it is told."""
+    seeds = [s for s in range(x.shape[1]) if np.isfinite(x[:, s]).any()]
+    resample = [seeds[rng.integers(len(seeds))] for _ in seeds]
     total = 0.0
     for pairs, weight in zip(x, weights, strict=True):
-        there = [pair for pair in pairs if np.isfinite(pair)]
-        total += weight * np.mean([there[rng.integers(len(there))] for _ in there])
+        total += weight * np.mean([pairs[s] for s in resample if np.isfinite(pairs[s])])
     return total
 
 
 def test_interval_is_that_of_a_loop() -> None:
+    """Of two columns, one with seeds that are missing, of some targets or of all."""
     rng = np.random.default_rng(1)
-    x = rng.exponential(size=(3, 8, 2)) * np.array([1, 2, 5])[:, None, None]
-    x[1, 3:, 1] = NAN
+    x = rng.exponential(size=(3, 12, 2)) * np.array([1, 2, 5])[:, None, None]
+    x[1, 9:, 1] = NAN
+    x[:, 0, 1] = NAN
     weights = np.array([0.5, 0.25, 0.25])
     low, high = interval(x, weights)
     for k in range(2):
@@ -46,10 +48,14 @@ def test_interval_is_that_of_a_loop() -> None:
 
 
 @pytest.mark.parametrize("n", [5, 30])
-def test_interval_is_that_of_scipy(n: int) -> None:
-    x = np.random.default_rng(n).normal(3, 2, size=n)
-    found = interval(x.reshape(1, n, 1), np.ones(1)).ravel()
-    scipys = bootstrap((x,), np.mean, method="percentile", n_resamples=RESAMPLES, rng=0)
+@pytest.mark.parametrize("weights", [[1.0], [0.5, 0.25, 0.25]])
+def test_interval_is_that_of_scipy(n: int, weights: list[float]) -> None:
+    """On whole searches the statistic is a mean over the seeds."""
+    x = np.random.default_rng(n).normal(3, 2, size=(len(weights), n))
+    x += x[0]  # alike on all targets
+    found = interval(x[..., None], np.array(weights)).ravel()
+    by_seed = np.array(weights) @ x
+    scipys = bootstrap((by_seed,), np.mean, method="percentile", n_resamples=RESAMPLES, rng=0)
     expected = list(scipys.confidence_interval)
     np.testing.assert_allclose(found, expected, atol=0.03 * np.ptp(expected))
 
@@ -62,24 +68,25 @@ def test_interval_of_pairs_that_differ_alike() -> None:
 def test_no_interval_of_one_pair() -> None:
     x = np.array([[[1.0, 1.0], [2.0, 2.0]], [[1.0, 1.0], [NAN, 3.0]]])
     low, high = interval(x, np.array([0.5, 0.5]))
-    assert np.isnan(low[0]) and np.isnan(high[0])
-    assert low[1] < 1.75 < high[1]
+    assert np.isnan([low[0], high[0]]).all()
+    assert [low[1], high[1]] == [1.0, 2.5]
+
+
+def test_resamples_without_one_of_a_targets_seeds() -> None:
+    """Two targets with two seeds each and none in common."""
+    x = np.array([[1.0, 2, NAN, NAN], [NAN, NAN, 5, 7]])[..., None]
+    low, high = interval(x, np.array([0.5, 0.5])).ravel()
+    assert (low, high) == (3.0, 4.5)
 
 
 def test_interval_repeats() -> None:
+    """And a column's does not depend on the others."""
     x = np.random.default_rng(0).normal(size=(2, 5, 3))
-    np.testing.assert_array_equal(interval(x, np.ones(2)), interval(x, np.ones(2)))
-
-
-def test_columns_are_resampled_together() -> None:
-    """The same rows, whatever is missing elsewhere."""
-    x = np.random.default_rng(0).normal(size=(6, 3))
-    x[:, 2] = 2 * x[:, 0]
-    x[0, 1] = NAN
-    means = resampled_means(x, np.random.default_rng(0))
-    assert means.shape == (RESAMPLES, 3)
-    np.testing.assert_allclose(means[:, 2], 2 * means[:, 0])
-    np.testing.assert_allclose(means.mean(axis=0), np.nanmean(x, axis=0), atol=0.02)
+    x[0, 1, 1] = NAN
+    weights = np.array([0.5, 0.5])
+    together = interval(x, weights)
+    apart = np.hstack([interval(x[..., [k]], weights) for k in range(3)])
+    np.testing.assert_allclose(together, apart)
 
 
 # --- ranks ----------------------------------------------------------------------------------
