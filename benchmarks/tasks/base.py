@@ -12,6 +12,7 @@ from dataclasses import field
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from optuna_tnas.spaces import Space
 
@@ -56,7 +57,7 @@ class TableTask:
         true: The best available figure, by network.
     """
 
-    def __init__(self, network_of: np.ndarray, value: np.ndarray, true: np.ndarray) -> None:
+    def __init__(self, network_of: np.ndarray, value: ArrayLike, true: ArrayLike) -> None:
         self._network_of = network_of
         self.value = np.asarray(value, dtype=np.float64)
         self.true = np.asarray(true, dtype=np.float64)

@@ -244,16 +244,15 @@ def test_same_seed_same_file(tmp_path: Path, trainings: list[Any]) -> None:
     assert len(read_records(paths[0])) == 3 * 2 * 8
 
 
-def test_finished_searches_are_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_searches_are_skipped(tmp_path: Path) -> None:
     out = tmp_path / "F.jsonl"
     run(searches(tmp_path), out, 1)
     before = out.read_text()
-    monkeypatch.setattr(module, "run_search", lambda search: pytest.fail("ran again"))
-    run(searches(tmp_path), out, 1)
+    run(searches(tmp_path), out, 1, lambda search: pytest.fail("ran again"))
     assert out.read_text() == before
 
 
-def test_resumed_after_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resumed_after_an_interrupt(tmp_path: Path) -> None:
     run(searches(tmp_path), tmp_path / "whole.jsonl", 1)
     out, done = tmp_path / "F.jsonl", []
 
@@ -263,9 +262,8 @@ def test_resumed_after_an_interrupt(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         done.append(search)
         return run_search(search)
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(module, "run_search", interrupted)
-        run(searches(tmp_path), out, 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(searches(tmp_path), out, 1, interrupted)
     assert len(read_records(out)) == 2 * 8
     run(searches(tmp_path), out, 1)
     assert without_seconds(out) == without_seconds(tmp_path / "whole.jsonl")
@@ -304,9 +302,7 @@ def test_one_file_of_several_pasts(tmp_path: Path, trainings: list[Any]) -> None
     assert out.read_text() == before
 
 
-def test_file_from_before_there_were_several_pasts(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_from_before_there_were_several_pasts(tmp_path: Path) -> None:
     out = tmp_path / "F.jsonl"
     run(searches(tmp_path), out, 1)
     today = read_records(out)
@@ -316,8 +312,7 @@ def test_file_from_before_there_were_several_pasts(
     assert read_records(out) == today
     run(searches(tmp_path, "random", past=Past(10, tasks=1)), out, 1)
     assert len(read_records(out)) == len(today) + 2 * 8
-    monkeypatch.setattr(module, "run_search", lambda search: pytest.fail("ran again"))
-    run(searches(tmp_path), out, 1)
+    run(searches(tmp_path), out, 1, lambda search: pytest.fail("ran again"))
 
 
 def test_file_of_another_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
