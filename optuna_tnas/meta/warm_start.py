@@ -36,6 +36,7 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
     tasks = history.tasks[:_MAX_TASKS]
     best = [task.X[np.argsort(-task.y, kind="stable")[:_BEST_PER_TASK]] for task in tasks]
     X = np.unique(np.concatenate(best), axis=0)
+    X = X[np.unique(surrogate.groups(X), return_index=True)[1]]
     regrets = np.stack([_regrets(surrogate, task, X) for task in tasks])  # Q x C
     return np.asarray(X[_greedy_cover(regrets, SIZE)])
 

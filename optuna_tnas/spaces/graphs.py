@@ -69,6 +69,29 @@ class GraphBatch:
         _, first, inverse = np.unique(rows, return_index=True, return_inverse=True)
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
 
+    def classes(self) -> tuple[GraphBatch, np.ndarray]:
+        """As :meth:`unique`, but graphs that differ in the numbering of vertices are the same.
+
+        So are the rare ones that color refinement (Weisfeiler-Lehman) cannot tell apart, which
+        no encoder that passes messages along edges tells apart either.
+        """
+        _, first, inverse = np.unique(self._hashes(), return_index=True, return_inverse=True)
+        return GraphBatch(self.ops[first], self.adjacency[first]), inverse
+
+    def _hashes(self) -> np.ndarray:
+        """``B`` uint64: a vertex's color is a hash of its own and its neighbors' colors.
+
+        Neighbors' hashes are added up, so their order does not matter; 64 bits leave no chance
+        of collisions among the graphs that a machine can hold.
+        """
+        edges = self.adjacency.astype(np.uint64)
+        colors = _mix(self.ops.astype(np.uint64), salt=1)
+        for _ in range(self.ops.shape[1]):
+            before = np.einsum("buv,bu->bv", edges, _mix(colors, salt=2))
+            after = np.einsum("buv,bv->bu", edges, _mix(colors, salt=3))
+            colors = _mix(colors + before + _mix(after, salt=4), salt=5)
+        return np.asarray((_mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
+
     def tensors(self, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """``ops`` and ``adjacency`` as tensors on ``device`` (the CPU unless given)."""
         import torch
@@ -116,6 +139,15 @@ def _op_id(op: str, vocabulary: Mapping[str, int]) -> int:
     if op not in vocabulary:
         raise SpaceError(f"Operation {op!r} is not one of the space's: {sorted(vocabulary)}.")
     return vocabulary[op]
+
+
+def _mix(x: np.ndarray, salt: int) -> np.ndarray:
+    """A hash of each uint64: the output function of SplitMix64 (Steele et al., OOPSLA 2014)."""
+    x = x + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
+    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
 
 
 def _reachable(adjacency: np.ndarray) -> np.ndarray:

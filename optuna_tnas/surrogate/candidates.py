@@ -64,7 +64,7 @@ def candidates_of(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> Ca
 
 
 class WholeSpace:
-    """Every architecture, encoded once; those with one pruned graph share one latent."""
+    """Every architecture, encoded once; those that are the same network share one latent."""
 
     def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
         self._space = surrogate.space
@@ -78,10 +78,12 @@ class WholeSpace:
     def _code(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self._radix)))
 
+    def _groups_of(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(self._group[np.searchsorted(self._codes, self._code(X))])
+
     def latents(self, X: np.ndarray) -> Tensor:
         """Looked up."""
-        positions = np.searchsorted(self._codes, self._code(X))
-        return self._Z[torch.from_numpy(self._group[positions])]
+        return self._Z[torch.from_numpy(self._groups_of(X))]
 
     def best(
         self,
@@ -91,10 +93,14 @@ class WholeSpace:
         fixed: Fixed,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """The best of all that are neither avoided nor contradict ``fixed``."""
+        """The best that neither is an avoided network nor contradicts ``fixed``.
+
+        If there is none: that is not an avoided architecture.
+        """
         open_ = agrees(self._space, self._X, fixed)
+        new_network = open_ & ~np.isin(self._group, self._groups_of(avoided))
         new = open_ & ~np.isin(self._codes, self._code(avoided))
-        rows = np.flatnonzero(new if new.any() else open_)
+        rows = np.flatnonzero(next((some for some in (new_network, new) if some.any()), open_))
         groups = np.unique(self._group[rows])
         chosen = groups[acquisition.best(self._Z[torch.from_numpy(groups)])]
         return np.asarray(self._X[rows[self._group[rows] == chosen][0]])

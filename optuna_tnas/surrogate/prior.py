@@ -109,11 +109,11 @@ class MetaSurrogate(nn.Module):
 
     def groups(self, X: np.ndarray) -> np.ndarray:
         """``n`` int64, numbered from 0: architectures of one group have the same latents."""
-        return self.space.to_graphs(X).pruned().unique()[1]
+        return self.space.to_graphs(X).pruned().classes()[1]
 
     def encode_architectures(self, X: np.ndarray) -> Tensor:
         """psi of ``n x P`` architectures, dead operations removed: ``n x L``."""
-        graphs, inverse = self.space.to_graphs(X).pruned().unique()
+        graphs, inverse = self.space.to_graphs(X).pruned().classes()
         ops, adjacency = graphs.tensors(self.device)
         chunks = zip(ops.split(_CHUNK), adjacency.split(_CHUNK), strict=True)
         encoded = torch.cat([self.architecture_encoder(*chunk) for chunk in chunks])

@@ -179,6 +179,7 @@ def test_transnas_micro_graphs_up_to_isomorphism(make_space, isomorphism_classes
     assert len(batch) == space.size == 4096
     assert len(set(isomorphism_classes(batch))) == 1948
     assert len(batch.unique()[0]) == 2128
+    assert len(batch.classes()[0]) == 1948
 
 
 def test_transnas_table_lists_the_space(make_space, table):

@@ -121,6 +121,32 @@ def test_unique_tells_edges_from_labels():
     assert len(GraphBatch(ops, adjacency).unique()[0]) == 3
 
 
+def test_classes_are_isomorphism_classes(space, draw, isomorphism_classes):
+    batch = space.to_graphs(draw(space, 300)).pruned()
+    classes, inverse = batch.classes()
+    expected = isomorphism_classes(batch)
+    assert np.array_equal(inverse[:, None] == inverse, expected[:, None] == expected)
+    assert np.array_equal(classes.classes()[1], np.arange(len(classes)))
+    assert len(set(isomorphism_classes(classes))) == len(classes)
+
+
+def test_classes_of_renumbered_random_graphs():
+    batch = random_batch(300, 7, seed=5)
+    rng = np.random.default_rng(0)
+    renumbered = []
+    for b in range(len(batch)):
+        graph = networkx_graph(batch, b)
+        names = dict(zip(graph, rng.permutation(100)[: len(graph)].tolist(), strict=True))
+        renumbered.append(nx.relabel_nodes(graph, names))
+    again = GraphBatch.from_networkx(renumbered, VOCABULARY)
+    both = GraphBatch(
+        np.concatenate([batch.ops, again.ops]),
+        np.concatenate([batch.adjacency, again.adjacency]),
+    )
+    inverse = both.classes()[1]
+    assert np.array_equal(inverse[:300], inverse[300:])
+
+
 def test_from_networkx_gives_isomorphic_graphs():
     batch = random_batch(100, 8, seed=3)
     graphs = [networkx_graph(batch, b) for b in range(len(batch))]
