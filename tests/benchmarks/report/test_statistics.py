@@ -60,6 +60,14 @@ def test_interval_is_that_of_scipy(n: int, weights: list[float]) -> None:
     np.testing.assert_allclose(found, expected, atol=0.03 * np.ptp(expected))
 
 
+def test_interval_covers_the_mean_when_seeds_are_alike() -> None:
+    """Each column is a benchmark whose true difference is 0."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 30, 1000)) + 0.5 * rng.normal(size=(4, 30, 1000))
+    low, high = interval(x, np.full(4, 0.25))
+    assert 0.92 < np.mean((low < 0) & (high > 0)) < 0.97
+
+
 def test_interval_of_pairs_that_differ_alike() -> None:
     low, high = interval(np.full((2, 4, 3), -0.5), np.array([0.5, 0.5]))
     np.testing.assert_allclose([low, high], -0.5)
