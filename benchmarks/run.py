@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
 import json
+import lzma
 import os
 from pathlib import Path
 import sys
@@ -118,10 +119,11 @@ def _record(
 
 
 def read_records(path: Path) -> list[Record]:
-    """The file's records; a last line that was cut off is left out."""
+    """The file's records, which may be packed by xz; a last line that was cut off is left out."""
     if not path.exists():
         return []
-    lines = path.read_text().split("\n")[:-1]  # the last one has no end, or is empty
+    with (lzma.open if path.suffix == ".xz" else open)(path, "rt") as file:
+        lines = file.read().split("\n")[:-1]  # the last one has no end, or is empty
     return [{**_BEFORE, **json.loads(line)} for line in lines]
 
 

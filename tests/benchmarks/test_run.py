@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 import json
+import lzma
 import os
 from pathlib import Path
 import signal
@@ -267,6 +268,14 @@ def test_resumed_after_an_interrupt(tmp_path: Path) -> None:
     assert len(read_records(out)) == 2 * 8
     run(searches(tmp_path), out, 1)
     assert without_seconds(out) == without_seconds(tmp_path / "whole.jsonl")
+
+
+def test_packed_records_read_as_the_others(tmp_path: Path) -> None:
+    records = [{"space": "a", "trial": 0, "history_by": "tpe", "past": 1, "spoil": None}]
+    lines = json.dumps(records[0]) + "\n"
+    (tmp_path / "r.jsonl").write_text(lines)
+    (tmp_path / "r.jsonl.xz").write_bytes(lzma.compress(lines.encode()))
+    assert read_records(tmp_path / "r.jsonl.xz") == read_records(tmp_path / "r.jsonl") == records
 
 
 @pytest.mark.parametrize("kept", [0, 10, 400, 4000])
