@@ -177,9 +177,9 @@ def _best(X: np.ndarray, score: Callable[[np.ndarray], np.ndarray], n: int) -> n
 
 
 def main() -> None:
-    """Print the best network of each of 20 evolutions."""
+    """Print the best network of each of 50 evolutions."""
     score = predictor()
-    for seed in range(20):
+    for seed in range(50):
         row = evolve(MobileNetV3Space(), score, np.random.default_rng(seed))
         print(seed, f"{score(row[None])[0]:.6f}", "".join(map(str, row)), flush=True)
 
