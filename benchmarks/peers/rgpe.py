@@ -105,17 +105,12 @@ def rank_weights(
         X: ``n x P``, those trials' architectures.
         rng: Of the draws.
     """
-    losses = [_wrong_pairs(f[:, :, None] < f[:, None], own.y) for f in _draws(past, X, rng)]
+    draws = [gp.draw(X, DRAWS, rng) for gp in past]
+    losses = [_wrong_pairs(f[:, :, None] < f[:, None], own.y) for f in draws]
     mean, variance = own.leave_one_out()
     f = mean + np.sqrt(variance) * rng.normal(size=(DRAWS, len(X)))
     losses.append(_wrong_pairs(f[:, :, None] < own.y, own.y))
     return shares(np.array(losses))
-
-
-def _draws(
-    past: Sequence[CategoricalGP], X: np.ndarray, rng: np.random.Generator
-) -> list[np.ndarray]:
-    return [gp.draw(X, DRAWS, rng) for gp in past]
 
 
 def _wrong_pairs(below: np.ndarray, y: np.ndarray) -> np.ndarray:
