@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from benchmarks.peers._one_hot import one_hot
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.spaces import Space
@@ -52,12 +53,6 @@ class FlatSurrogate(MetaSurrogate):
 
     def encode_architectures(self, X: np.ndarray) -> Tensor:
         """psi: ``n x P`` -> ``n x L``."""
-        encoded: Tensor = self.architecture_encoder(one_hot(self.space, X).to(self.device))
+        choices = torch.from_numpy(one_hot(self.space, X)).float().to(self.device)
+        encoded: Tensor = self.architecture_encoder(choices)
         return encoded
-
-
-def one_hot(space: Space, X: np.ndarray) -> Tensor:
-    """``n x P`` choice positions -> ``n x sum(n_choices)``, 0 where a parameter is inactive."""
-    active = space.active(X)
-    columns = [(X[:, [i]] == np.arange(n)) & active[:, [i]] for i, n in enumerate(space.n_choices)]
-    return torch.from_numpy(np.concatenate(columns, axis=1).astype(np.float32))

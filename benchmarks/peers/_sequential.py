@@ -15,6 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from benchmarks.peers._mutation import untried
 from optuna_tnas.spaces import Space
 
 
@@ -109,12 +110,11 @@ def unseen_candidates(
     """
     if space.enumerable:
         pool, numbers = everything(space)
-        new = ~np.isin(numbers, number(space, X))
+        new = pool[~np.isin(numbers, number(space, X))]
     else:
         pool = np.unique(np.concatenate(_near_and_far(space, X, y, rng, n // 2)), axis=0)
-        tried = {row.tobytes() for row in np.ascontiguousarray(X, dtype=pool.dtype)}
-        new = np.fromiter((row.tobytes() not in tried for row in pool), bool, len(pool))
-    return np.asarray(pool[new] if new.any() else pool)
+        new = untried(pool, X)
+    return new if len(new) else pool
 
 
 @lru_cache(maxsize=2)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from optuna_tnas.spaces.graphs import GraphBatch
+from optuna_tnas.spaces.graphs import mix
 
 
 def subtree_counts(graphs: GraphBatch, height: int) -> list[np.ndarray]:
@@ -16,13 +17,15 @@ def subtree_counts(graphs: GraphBatch, height: int) -> list[np.ndarray]:
     A vertex is the root of one subtree of each height; its branches are the vertices that read
     it. Subtrees are told apart by 64-bit hashes; that two agree by chance is a matter of 1e-12.
     """
-    labels = _mix(graphs.ops.astype(np.uint64))
+    labels = mix(graphs.ops.astype(np.uint64), salt=1)
     counts = [_counts(labels, graphs.present)]
     for _ in range(height):
         # Branches have no order, so theirs is a sum. It is mixed with the root after another
         # mix, or else root and branches could be exchanged.
-        branches = np.where(graphs.adjacency, _mix(labels)[:, None, :], np.uint64(0)).sum(axis=2)
-        labels = _mix(labels + _mix(branches))
+        branches = np.where(graphs.adjacency, mix(labels, salt=1)[:, None, :], np.uint64(0)).sum(
+            axis=2
+        )
+        labels = mix(labels + mix(branches, salt=1), salt=1)
         counts.append(_counts(labels, graphs.present))
     return counts
 
@@ -40,11 +43,3 @@ def _counts(labels: np.ndarray, present: np.ndarray) -> np.ndarray:
     counts = np.zeros((len(labels), len(kinds)))
     np.add.at(counts, (np.nonzero(present)[0], kind), 1.0)
     return counts
-
-
-def _mix(x: np.ndarray) -> np.ndarray:
-    """A pseudo-random bijection of the 64-bit integers (splitmix64)."""
-    x = x + np.uint64(0x9E3779B97F4A7C15)
-    x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.asarray(x ^ (x >> np.uint64(31)))

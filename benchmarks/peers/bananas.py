@@ -31,6 +31,7 @@ import torch
 from benchmarks.peers import Setting
 from benchmarks.peers._mutation import mutants_of_best
 from benchmarks.peers._mutation import untried
+from benchmarks.peers._one_hot import one_hot
 from benchmarks.peers._sequential import random_initial
 from benchmarks.peers._sequential import SequentialSampler
 from optuna_tnas.spaces import Space
@@ -101,7 +102,7 @@ def encode(space: Space, X: np.ndarray) -> np.ndarray:
 
     A space that is too large to be listed has about as many paths as architectures.
     """
-    return path_encoding(space.to_graphs(X)) if space.enumerable else _one_hot(space, X)
+    return path_encoding(space.to_graphs(X)) if space.enumerable else one_hot(space, X)
 
 
 def path_encoding(graphs: GraphBatch) -> np.ndarray:
@@ -125,15 +126,6 @@ def _paths(ops: list[int], reads: list[list[int]]) -> set[tuple[int, ...]]:
     for v in range(1, len(ops)):
         to.append({(*path, ops[v]) for u in reads[v] for path in to[u]})
     return to[-1]
-
-
-def _one_hot(space: Space, X: np.ndarray) -> np.ndarray:
-    """The choices of the active parameters."""
-    active = space.active(X)
-    columns = [
-        (X[:, i, None] == np.arange(n)) & active[:, i, None] for i, n in enumerate(space.n_choices)
-    ]
-    return np.concatenate(columns, axis=1).astype(np.float64)
 
 
 # --- the ensemble ---------------------------------------------------------------------------

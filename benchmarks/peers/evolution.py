@@ -4,7 +4,7 @@ Search", AAAI 2019).
 Of the 10 youngest architectures, 10 are drawn with repeats; the best of them is the parent of the
 next, which differs in one choice. The first 10 are random. Nothing keeps a child from having been
 tried before. Population and sample size are what NAS-Bench-201's authors chose for its space (Dong
-and Yang, ICLR 2020; an example in their code has a sample of 3, which finds less).
+and Yang, ICLR 2020; an example in their code has a sample of 3).
 """
 
 from __future__ import annotations

@@ -72,7 +72,7 @@ def _arguments() -> argparse.Namespace:
         default="tnas",
         help="the method that rivals are compared to; after commas its variants, no rivals",
     )
-    add("--tasks", action="store_true", help="also two tables for each task")
+    add("--tasks", action="store_true", help="also three tables for each task")
     add("--json", action="store_true", help="the figures as JSON")
     add("--curves", type=Path, metavar="DIR", help="draw DIR/regret.png and DIR/rank.png")
     add("--methods", help="whose curves are drawn, separated by commas; else ours and the best")

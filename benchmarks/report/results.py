@@ -36,6 +36,7 @@ class Results:
         optimum: Of what is searched, by target.
         regret: Methods x targets x seeds x evaluations, as are those that follow.
         best: The best value that the search has seen so far.
+        true: The true value of the network that had it.
         network: Different networks have different numbers.
         seconds: What the sampler took.
     """
@@ -46,6 +47,7 @@ class Results:
     optimum: np.ndarray
     regret: np.ndarray
     best: np.ndarray
+    true: np.ndarray
     network: np.ndarray
     seconds: np.ndarray
 
@@ -85,7 +87,7 @@ class Results:
         part = np.ix_(ms, ts)
         reached: np.ndarray = np.isfinite(self.regret[part]).any(axis=2)  # by a seed
         longest = reached.all(axis=1).any(axis=0).sum()
-        arrays = (self.regret, self.best, self.network, self.seconds)
+        arrays = (self.regret, self.best, self.true, self.network, self.seconds)
         return Results(
             self.past,
             tuple(self.methods[m] for m in ms),
@@ -129,6 +131,7 @@ def _results(past: Past, records: Sequence[Record]) -> Results:
         _optimum(records, labels[1], cells[1]),
         filled(r["regret"] for r in records),
         filled(r["best_value"] for r in records),
+        filled(r["best_true"] for r in records),
         filled(_positions([r["network"] for r in records])[1]),
         filled(r["seconds"] for r in records),
     )

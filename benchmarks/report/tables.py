@@ -137,15 +137,18 @@ def counted(n: int, thing: str) -> str:
 
 
 def target_tables(results: Results, target: Target) -> Iterator[str]:
-    """Regret and effort on one task."""
+    """Regret, true values and effort on one task."""
     part = results.on([target])
     figures = scope(str(target), results, [target])
     yield f"## {target}, {in_words(results.past)}\n"
-    yield "Normalized regret: mean ± standard deviation over the seeds\n"
-    rows = dict(zip(part.methods, _spread_rows(part, figures.budgets), strict=True))
-    heads = ["method", "seeds", *map(str, figures.budgets)]
-    yield from _table(heads, [rows[m.name] for m in figures.methods])
-    yield f"\nEvaluations to reach {CLOSE} points below the optimum of the searched values, "
+    for what, x in (("Normalized regret", part.regret), ("True value", part.true)):
+        yield f"{what}: mean ± standard deviation over the seeds\n"
+        spread = _spread_rows(x[:, 0], part.methods, figures.budgets)
+        rows = dict(zip(part.methods, spread, strict=True))
+        heads = ["method", "seeds", *map(str, figures.budgets)]
+        yield from _table(heads, [rows[m.name] for m in figures.methods])
+        yield ""
+    yield f"Evaluations to reach {CLOSE} points below the optimum of the searched values, "
     yield f"{part.optimum[0]:.2f}: median (quartiles)\n"
     best = dict(zip(part.methods, _final(part.best), strict=True))
     heads = ["method", "evaluations", "reached", "best value", "s per suggestion", "repeats"]
@@ -153,12 +156,13 @@ def target_tables(results: Results, target: Target) -> Iterator[str]:
     yield ""
 
 
-def _spread_rows(part: Results, budgets: Sequence[int]) -> list[Row]:
+def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[Row]:
+    """Methods x seeds x evaluations -> a row for each method."""
     rows = []
-    for method, regret in zip(part.methods, part.regret[:, 0], strict=True):
-        known = [column[np.isfinite(column)] for column in regret[:, np.array(budgets) - 1].T]
-        cells = [f"{x.mean():.4f} ± {x.std():.4f}" if x.size else "-" for x in known]
-        rows.append([method, str(np.isfinite(regret[:, 0]).sum()), *cells])
+    for method, own in zip(methods, x, strict=True):
+        known = [column[np.isfinite(column)] for column in own[:, np.array(budgets) - 1].T]
+        cells = [f"{k.mean():.4f} ± {k.std():.4f}" if k.size else "-" for k in known]
+        rows.append([method, str(np.isfinite(own[:, 0]).sum()), *cells])
     return rows
 
 

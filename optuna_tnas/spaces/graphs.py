@@ -85,12 +85,12 @@ class GraphBatch:
         of collisions among the graphs that a machine can hold.
         """
         edges = self.adjacency.astype(np.uint64)
-        colors = _mix(self.ops.astype(np.uint64), salt=1)
+        colors = mix(self.ops.astype(np.uint64), salt=1)
         for _ in range(self.ops.shape[1]):
-            before = np.einsum("buv,bu->bv", edges, _mix(colors, salt=2))
-            after = np.einsum("buv,bv->bu", edges, _mix(colors, salt=3))
-            colors = _mix(colors + before + _mix(after, salt=4), salt=5)
-        return np.asarray((_mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
+            before = np.einsum("buv,bu->bv", edges, mix(colors, salt=2))
+            after = np.einsum("buv,bv->bu", edges, mix(colors, salt=3))
+            colors = mix(colors + before + mix(after, salt=4), salt=5)
+        return np.asarray((mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
 
     def tensors(self, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """``ops`` and ``adjacency`` as tensors on ``device`` (the CPU unless given)."""
@@ -141,7 +141,7 @@ def _op_id(op: str, vocabulary: Mapping[str, int]) -> int:
     return vocabulary[op]
 
 
-def _mix(x: np.ndarray, salt: int) -> np.ndarray:
+def mix(x: np.ndarray, salt: int) -> np.ndarray:
     """A hash of each uint64: the output function of SplitMix64 (Steele et al., OOPSLA 2014)."""
     x = x + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

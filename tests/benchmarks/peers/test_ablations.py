@@ -11,7 +11,7 @@ from benchmarks import peers
 from benchmarks.peers import _meta
 from benchmarks.peers import Setting
 from benchmarks.peers._flat import FlatSurrogate
-from benchmarks.peers._flat import one_hot
+from benchmarks.peers._one_hot import one_hot
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.datasets import N_FEATURES
@@ -78,9 +78,9 @@ def test_training_changes_the_mlp(setting: Setting) -> None:
 def test_one_hot_tells_all_architectures_apart_and_leaves_inactive_choices_out() -> None:
     space = MobileNetV3Space()
     X = np.unique(space.sample(200, np.random.default_rng(0)), axis=0)
-    encoded = one_hot(space, X)
+    encoded = torch.from_numpy(one_hot(space, X))
     assert len(torch.unique(encoded, dim=0)) == len(X)
-    assert torch.equal(encoded.sum(dim=1), torch.from_numpy(space.active(X).sum(axis=1)).float())
+    assert torch.equal(encoded.sum(dim=1), torch.from_numpy(space.active(X).sum(axis=1)).double())
 
 
 def test_flat_surrogates_tell_cells_of_one_graph_apart() -> None:
