@@ -72,6 +72,8 @@ def test_tables_of_a_task(example: Records) -> None:
     assert rows[0] == ["method", "seeds", "1", "5"]
     assert ["a", "2", "1.5000 ± 0.5000", "0.2000 ± 0.1000"] in rows
     assert ["b", "1", "3.0000 ± 0.0000", "3.0000 ± 0.0000"] in rows
+    assert ["a", "2", "93.5000 ± 0.5000", "94.8000 ± 0.1000"] in rows  # true values
+    assert ["b", "1", "92.0000 ± 0.0000", "92.0000 ± 0.0000"] in rows
     assert ["a", "3 (2.5 to 3.5)", "2/2", "89.950", "0.2500", "2.0"] in rows
     assert ["b", ">5 (>5 to >5)", "0/1", "89.800", "0.2500", "1.0"] in rows
     assert any("90.00: median" in line for line in lines)
