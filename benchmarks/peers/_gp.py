@@ -118,7 +118,7 @@ def _fitted(X: np.ndarray, y: np.ndarray) -> SingleTaskGP:
         torch.from_numpy(y).unsqueeze(-1),
         covar_module=ScaleKernel(kernel, outputscale_prior=outputscale),
     )
-    # A third of the steps that scipy takes without asking: they change the third digit.
+    # Scipy alone would go on for digits that no acquisition needs.
     options = {"options": {"ftol": 1e-4}}
     with manual_seed(0):  # after a failure botorch starts again from a random place
         fit_gpytorch_mll(ExactMarginalLogLikelihood(gp.likelihood, gp), optimizer_kwargs=options)
