@@ -15,8 +15,8 @@ Other than there: the values are standardized, because not all tables have error
 1.5 on average; a space that is too large to be listed has its choices one-hot in place of paths.
 
 Check, `--space nasbench201 --target c10 --seeds 5 --trials 100`, and the report's `--tasks`: test
-accuracy 93.90 after 50 and 94.12 after 100 evaluations. Published (TNAS's authors): 94.37 after 46,
-which is not reached; the network of the best validation accuracy has 94.30.
+accuracy 93.90 after 50 and 94.12 after 100 evaluations. Published (TNAS's authors): 94.37 after
+46, which is not reached; the network of the best validation accuracy has 94.30.
 """
 
 from __future__ import annotations

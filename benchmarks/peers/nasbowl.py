@@ -14,8 +14,8 @@ Other than there: one evaluation at a time, not five; a mutant differs in one ch
 average; height 0 is tried too, beside 1 and 2; values that are no percentages have no logarithm.
 
 Check, `--space nasbench201 --target c10 --seeds 5 --trials 100`, and the report's `--tasks`: test
-accuracy 94.19 after 50 and 94.30 after 100 evaluations in every search, that of the best validation
-accuracy there is. Published (TNAS's authors): 94.34 after 100.
+accuracy 94.19 after 50 and, in every search, 94.30 after 100 evaluations, that of the best
+validation accuracy there is. Published (TNAS's authors): 94.34 after 100.
 """
 
 from optuna.samplers import BaseSampler
