@@ -10,7 +10,8 @@ or 46 of 50 trials on MobileNetV3 would be such; LeanHEBO's kernel where there a
 
 Check, without OPTUNA_TNAS_DATA, `--space nasbench201 --target c10 --seeds 5 --trials 50`, and the
 report's `--tasks`: mean validation accuracy 89.76, 90.56 and 91.29 after 10, 20 and 50
-evaluations. HEBO itself, measured elsewhere with 10 other seeds: 90.46, 90.72 and 91.26 after 10, 25 and 50.
+evaluations. HEBO itself, measured elsewhere with 10 other seeds: 90.46, 90.72 and 91.26 after
+10, 25 and 50.
 """
 
 from __future__ import annotations
