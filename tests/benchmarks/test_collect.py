@@ -27,11 +27,17 @@ from optuna_tnas.spaces import NASBench201Space
 ROOT = Path(__file__).parents[2]
 SPACE = NASBench201Space()
 TINY = Recipe(width=4, resolution=8, epochs=1, batch_size=16)
-# Long enough for the kill to hit the collection in the middle.
 SCRIPT = """
+from itertools import count
+import sys
+import time
+import optuna
 from benchmarks.collect import collect
 from optuna_tnas.recipe import Recipe
 if __name__ == "__main__":
+    if "halt" in sys.argv:  # before the fourth trial, so that the kill hits in the middle
+        add, calls = optuna.Study.add_trial, count()
+        optuna.Study.add_trial = lambda *a: time.sleep(600) if next(calls) > 2 else add(*a)
     recipe = Recipe(width=4, resolution=8, epochs=1, batch_size=16)
     collect({storage!r}, ["red", "blue"], 12, 8, 2, 0, recipe)
 """
@@ -144,14 +150,14 @@ def test_a_killed_collection_is_completed_without_loss_or_repeat(storage: str) -
     script.write_text(SCRIPT.format(storage=storage))
     command = [sys.executable, str(script)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(command, env=environment)
-    wait_for(lambda: n_complete(storage, "red") >= 2)
+    process = subprocess.Popen([*command, "halt"], env=environment)
+    wait_for(lambda: n_complete(storage, "red") == 3)
     workers = children(process.pid)
     assert len(workers) >= 2
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = rows(trials(storage, "red")) + rows(trials(storage, "blue"))
-    assert 2 <= len(before) < 24
+    assert len(before) == 3
     wait_for(lambda: not any(runs(pid) for pid in workers))
 
     subprocess.run(command, env=environment, check=True)
