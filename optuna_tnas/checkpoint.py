@@ -18,11 +18,12 @@ import torch
 from optuna_tnas.config import Config
 from optuna_tnas.errors import CheckpointError
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.past import Past
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
 FORMAT = "optuna-tnas"
-VERSION = 1
+VERSION = 2
 _SHIPPED = Path(__file__).parent / "data" / "checkpoints"
 
 
@@ -41,6 +42,7 @@ def save(surrogate: MetaSurrogate, path: str | Path) -> None:
         "n_features": surrogate.dataset_encoder.n_features,
         "weights": {name: value.cpu() for name, value in surrogate.state_dict().items()},
         "warm_start": torch.from_numpy(surrogate.warm_start),
+        "past": _past_content(surrogate.past),
         "provenance": surrogate.provenance,
     }
     path = Path(path)
@@ -115,6 +117,7 @@ def _restore(path: Path, content: Any) -> MetaSurrogate:
         surrogate = MetaSurrogate(space, config, n_features=content["n_features"])
         surrogate.load_state_dict(content["weights"])
         surrogate.warm_start = _rows(content["warm_start"], space)
+        surrogate.past = _past(content["past"], surrogate)
         surrogate.provenance = dict(content["provenance"])
     except Exception as error:  # whatever a wrong type or shape trips over
         raise CheckpointError(
@@ -123,14 +126,43 @@ def _restore(path: Path, content: Any) -> MetaSurrogate:
         ) from error
     encoder = surrogate.dataset_encoder
     values = [*surrogate.parameters(), encoder.feature_mean, encoder.feature_scale]
+    if surrogate.past is not None:
+        values += [surrogate.past.datasets, surrogate.past.weights]
     if not all(value.isfinite().all() for value in values):
         raise CheckpointError(f"{path} has NaN or infinite weights; meta-train again.")
     # Frozen as meta_train leaves it: torch's attention rounds otherwise for weights that train.
     return surrogate.requires_grad_(False).eval()
 
 
-def _rows(warm_start: torch.Tensor, space: Space) -> np.ndarray:
-    rows = np.asarray(warm_start.numpy(), dtype=np.int64)
+def _rows(architectures: torch.Tensor, space: Space) -> np.ndarray:
+    rows = np.asarray(architectures.numpy(), dtype=np.int64)
     if rows.ndim != 2 or (rows < 0).any() or (rows >= space.n_choices).any():
-        raise ValueError("warm-start architectures outside the space")
+        raise ValueError("architectures outside the space")
     return rows
+
+
+def _past_content(past: Past | None) -> dict[str, torch.Tensor] | None:
+    """Plain data, in small integers."""
+    if past is None:
+        return None
+    return {
+        "X": torch.from_numpy(past.X.astype(np.int16)),
+        "task": torch.from_numpy(past.task.astype(np.int32)),
+        "datasets": past.datasets,
+        "weights": past.weights,
+    }
+
+
+def _past(content: Mapping[str, torch.Tensor] | None, surrogate: MetaSurrogate) -> Past | None:
+    if content is None:
+        return None
+    X = _rows(content["X"], surrogate.space)
+    task = np.asarray(content["task"].numpy(), dtype=np.int64)
+    datasets, weights = content["datasets"], content["weights"]
+    shapes = (task.shape, datasets.shape[1:], weights.shape)
+    width = surrogate.config.dataset_dim
+    if shapes != ((len(X),), (width,), (2, len(X))):
+        raise ValueError("past studies of another shape")
+    if ((task < 0) | (task >= len(datasets))).any():
+        raise ValueError("trials of studies that are not there")
+    return Past(X, task, datasets, weights)

@@ -8,7 +8,7 @@ from typing import Literal
 from optuna_tnas.errors import OptunaTNASError
 
 
-Adaptation = Literal["map", "adam"]
+GPName = Literal["transfer", "published"]
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Config:
         evaluate_every: Outer updates between two looks at them.
         patience: Looks without improvement before meta-training ends.
         n_warm_start: Size of the set of initial architectures.
-        adaptation: How the GP's own hyper-parameters follow a new study: ``"map"`` fits them by
-            L-BFGS under priors centered on the meta-learned values, ``"adam"`` takes 50 Adam
-            steps at 0.1 from those values on the likelihood alone, as the authors do.
+        gp: What models a study. ``"transfer"`` adds to the deep kernel a mean that the past
+            studies predict and a kernel on the networks' structure, and fits their scales;
+            ``"published"`` is the deep kernel alone, adapted by 50 Adam steps.
     """
 
     architecture_hidden: int = 64
@@ -54,7 +54,7 @@ class Config:
     evaluate_every: int = 10
     patience: int = 5
     n_warm_start: int = 5
-    adaptation: Adaptation = "map"
+    gp: GPName = "transfer"
 
     @classmethod
     def preset(cls, name: str) -> Config:
@@ -76,6 +76,6 @@ class Config:
                 inner_steps=1,
                 outer_rate=1.0,
                 batch_size=64,
-                adaptation="adam",
+                gp="published",
             )
         raise OptunaTNASError(f"There is no preset {name!r}; choose 'default' or 'paper'.")

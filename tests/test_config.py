@@ -22,7 +22,7 @@ def test_paper_preset_has_the_papers_sizes() -> None:
     assert paper.points_per_class == 20
     assert (paper.inner_steps, paper.outer_rate) == (1, 1.0)
     assert paper.n_warm_start == 5
-    assert paper.adaptation == "adam"
+    assert paper.gp == "published"
 
 
 def test_unknown_presets_are_refused_with_the_known_ones() -> None:

@@ -20,6 +20,7 @@ from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.history import MetaDataset
 from optuna_tnas.meta.history import Task
+from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.surrogate import likelihood
 from optuna_tnas.surrogate.labels import scale_labels
@@ -71,6 +72,8 @@ def train(
         losses = _reptile(surrogate, trained_on, held_out, rng, progress)
         surrogate.requires_grad_(False).eval()
         surrogate.warm_start = choose_warm_start(surrogate, history)
+        if surrogate.config.gp == "transfer":
+            surrogate.past = past_of(surrogate, history)
     surrogate.provenance = {
         "tasks": {task.name: len(task.y) for task in history.tasks},
         "trials": history.n_trials,

@@ -84,13 +84,23 @@ class GraphBatch:
         Neighbors' hashes are added up, so their order does not matter; 64 bits leave no chance
         of collisions among the graphs that a machine can hold.
         """
-        edges = self.adjacency.astype(np.uint64)
-        colors = mix(self.ops.astype(np.uint64), salt=1)
+        colors = self.colors()
         for _ in range(self.ops.shape[1]):
-            before = np.einsum("buv,bu->bv", edges, mix(colors, salt=2))
-            after = np.einsum("buv,bv->bu", edges, mix(colors, salt=3))
-            colors = mix(colors + before + mix(after, salt=4), salt=5)
+            colors = self.refined(colors)
         return np.asarray((mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
+
+    def colors(self) -> np.ndarray:
+        """``B x V`` uint64: a hash of each vertex's operation."""
+        return mix(self.ops.astype(np.uint64), salt=1)
+
+    def refined(self, colors: np.ndarray, *, readers: bool = True) -> np.ndarray:
+        """Hashes of each vertex's color, those of its inputs and, if asked, of its readers."""
+        edges = self.adjacency.astype(np.uint64)
+        near = colors + np.einsum("buv,bu->bv", edges, mix(colors, salt=2))
+        if readers:
+            after = np.einsum("buv,bv->bu", edges, mix(colors, salt=3))
+            near = near + mix(after, salt=4)
+        return mix(near, salt=5)
 
     def tensors(self, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
         """``ops`` and ``adjacency`` as tensors on ``device`` (the CPU unless given)."""

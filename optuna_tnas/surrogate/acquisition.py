@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import get_args
 from typing import Literal
+from typing import Protocol
 import warnings
 
 from botorch.acquisition import AcquisitionFunction
@@ -43,13 +44,35 @@ def check_acquisition(name: str) -> None:
         )
 
 
+class Ranking(Protocol):
+    """Ranks candidates."""
+
+    def values(self, Z: Tensor) -> Tensor:
+        """``n x d`` inputs -> ``n`` values, higher is better."""
+
+    def best(self, Z: Tensor) -> int:
+        """Position of the best of ``n x d`` candidates."""
+
+
+class Prediction:
+    """Ranks candidates by what the past predicts, while there is nothing else to go by."""
+
+    def values(self, Z: Tensor) -> Tensor:
+        """The last column."""
+        return Z[:, -1]
+
+    def best(self, Z: Tensor) -> int:
+        """The first of the best."""
+        return int(self.values(Z).argmax())
+
+
 class Acquisition:
     """Ranks candidates under a fitted GP.
 
     Args:
         name: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         gp: The GP on the study's trials.
-        pending: ``p x M`` latents of the running trials, p >= 0.
+        pending: ``p x d`` inputs of the running trials, p >= 0.
         seed: Of the quasi-random draws from the posterior.
     """
 
@@ -60,11 +83,11 @@ class Acquisition:
         self._pending = pending
 
     def values(self, Z: Tensor) -> Tensor:
-        """``n x M`` latents -> ``n`` closed-form values, running trials left aside."""
+        """``n x d`` inputs -> ``n`` closed-form values, running trials left aside."""
         return _evaluate(self._alone, Z.unsqueeze(-2))
 
     def best(self, Z: Tensor) -> int:
-        """Position of the best of ``n x M`` candidates, running trials being pending.
+        """Position of the best of ``n x d`` candidates, running trials being pending.
 
         Every candidate is scored in closed form: what the Monte Carlo value of one candidate
         estimates. The best of them are then scored jointly with the running trials, if there
@@ -78,7 +101,7 @@ class Acquisition:
         return int(shortlist[self._first_best(Z[shortlist], joint)])
 
     def _joint_values(self, Z: Tensor) -> Tensor:
-        """``n x M`` -> ``n``: the value of each candidate together with the running trials.
+        """``n x d`` -> ``n``: the value of each candidate together with the running trials.
 
         Those come first. As botorch's ``X_pending`` they would follow the candidate, their draws
         from the posterior would differ between candidates, and that noise would drown what a
@@ -113,5 +136,5 @@ def _monte_carlo(name: AcquisitionName, gp: StudyGP, seed: int) -> AcquisitionFu
 
 @torch.no_grad()
 def _evaluate(acquisition: AcquisitionFunction, X: Tensor) -> Tensor:
-    """``n x q x M`` -> ``n``."""
+    """``n x q x d`` -> ``n``."""
     return torch.cat([acquisition(chunk) for chunk in X.split(_CHUNK)])

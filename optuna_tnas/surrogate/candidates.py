@@ -11,7 +11,7 @@ from torch import Tensor
 
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.acquisition import Acquisition
+from optuna_tnas.surrogate.acquisition import Ranking
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
@@ -21,12 +21,12 @@ Fixed = Mapping[int, int]  # parameter position -> choice position
 class Candidates(Protocol):
     """The candidates of one space under one surrogate and one data set."""
 
-    def latents(self, X: np.ndarray) -> Tensor:
-        """``n x P`` architectures -> ``n x M`` latents."""
+    def inputs(self, X: np.ndarray) -> Tensor:
+        """``n x P`` architectures -> ``n x d`` inputs of the study's GP."""
 
     def best(
         self,
-        acquisition: Acquisition,
+        acquisition: Ranking,
         start: np.ndarray,
         avoided: np.ndarray,
         fixed: Fixed,
@@ -35,7 +35,7 @@ class Candidates(Protocol):
         """The architecture (``P``) with the best acquisition value.
 
         Args:
-            acquisition: Ranks latents.
+            acquisition: Ranks inputs.
             start: ``s x P`` architectures worth looking around, best first.
             avoided: ``m x P`` architectures not to choose unless nothing else is left.
             fixed: Choices that are already made.
@@ -64,7 +64,7 @@ def candidates_of(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> Ca
 
 
 class WholeSpace:
-    """Every architecture, encoded once; those that are the same network share one latent."""
+    """Every architecture, encoded once; those that are the same network share one input."""
 
     def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
         self._space = surrogate.space
@@ -73,7 +73,7 @@ class WholeSpace:
         self._codes = self._code(self._X)  # N, ascending
         self._group = surrogate.groups(self._X)  # N
         first = np.unique(self._group, return_index=True)[1]
-        self._Z = surrogate.latents(self._X[first], dataset)  # groups x M
+        self._Z = surrogate.inputs(self._X[first], dataset)  # groups x d
 
     def _code(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self._radix)))
@@ -81,13 +81,13 @@ class WholeSpace:
     def _groups_of(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(self._group[np.searchsorted(self._codes, self._code(X))])
 
-    def latents(self, X: np.ndarray) -> Tensor:
+    def inputs(self, X: np.ndarray) -> Tensor:
         """Looked up."""
         return self._Z[torch.from_numpy(self._groups_of(X))]
 
     def best(
         self,
-        acquisition: Acquisition,
+        acquisition: Ranking,
         start: np.ndarray,
         avoided: np.ndarray,
         fixed: Fixed,
@@ -119,13 +119,13 @@ class SearchedSpace:
         self._space = surrogate.space
         self._dataset = dataset
 
-    def latents(self, X: np.ndarray) -> Tensor:
+    def inputs(self, X: np.ndarray) -> Tensor:
         """Encoded when asked for."""
-        return self._surrogate.latents(X, self._dataset)
+        return self._surrogate.inputs(X, self._dataset)
 
     def best(
         self,
-        acquisition: Acquisition,
+        acquisition: Ranking,
         start: np.ndarray,
         avoided: np.ndarray,
         fixed: Fixed,
@@ -134,7 +134,7 @@ class SearchedSpace:
         """Each round adds the best candidate's neighbors and mutants of the best few."""
         first = np.concatenate([start, self._space.sample(self._N_RANDOM, rng)])
         pool = self._fix(first, fixed)
-        Z = self.latents(pool)
+        Z = self.inputs(pool)
         for _ in range(self._MAX_ROUNDS):
             ranking = torch.argsort(acquisition.values(Z), descending=True, stable=True).numpy()
             parents = pool[ranking[: self._N_PARENTS]]
@@ -142,7 +142,7 @@ class SearchedSpace:
             new = _without(self._fix(np.concatenate(children), fixed), pool)
             if len(new) == 0:
                 break
-            pool, Z = np.concatenate([pool, new]), torch.cat([Z, self.latents(new)])
+            pool, Z = np.concatenate([pool, new]), torch.cat([Z, self.inputs(new)])
         allowed = ~_contained(pool, avoided)
         rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
         return np.asarray(pool[rows[acquisition.best(Z[torch.from_numpy(rows)])]])

@@ -1,8 +1,12 @@
 """The hyper-parameters of the Gaussian process on one study, by maximum a posteriori.
 
-Four numbers are fitted while the latents stay fixed, so the distances are computed once and the
-gradient is written out: under ``fit_gpytorch_mll``, rebuilding the kernel and its graph of
-gradients at every step would take most of a suggestion's time.
+With the labels ``y``, the past's prediction ``mu`` and correlation matrices ``R_j``::
+
+    y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I
+
+The correlations stay fixed, so they are computed once and the gradient is written out: under
+``fit_gpytorch_mll``, rebuilding the kernel and its graph of gradients at every step would take
+most of a suggestion's time.
 """
 
 from __future__ import annotations
@@ -17,83 +21,95 @@ from scipy.optimize import minimize
 
 MINIMUM_NOISE = 1e-4  # of the labels' variance
 
-
-@dataclass(frozen=True)
-class HyperParameters:
-    """The GP's own hyper-parameters, for labels of variance 1."""
-
-    mean: float = 0.0
-    outputscale: float = 1.0
-    lengthscale: float = 1.0
-    noise: float = 0.05
-
-
-# Prior standard deviations of the mean and of the logarithms of output scale, lengthscale and
-# noise: the data may move each by about one order of magnitude.
-_PRIOR = np.array([0.5, 0.75, 0.75, 1.0])
+# Prior standard deviations of the logarithms: the label's unit and the variances may move by an
+# order of magnitude; noise may not explain what a residual could.
+_LABEL_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 _MAX_STEPS = 50
 
 
-def fit(distance: np.ndarray, y: np.ndarray, start: HyperParameters) -> HyperParameters:
-    """Adapt ``start`` to a study under normal and log-normal priors centered on it.
+@dataclass(frozen=True)
+class Scales:
+    """What is fitted to a study.
 
-    Args:
-        distance: ``n x n`` Euclidean distances of the latents.
-        y: ``n`` scaled labels.
-        start: The meta-learned hyper-parameters.
+    Attributes:
+        label: ``g``, the labels' unit in that of the past's labels.
+        variances: ``v_j`` of each correlation matrix.
+        noise: ``v_n``.
     """
-    center = _to_vector(start)
-    lowest = np.log(2 * MINIMUM_NOISE)  # well inside the GP's constraint
-    bounds = [(None, None), (-9, 9), (center[2] - 9, center[2] + 9), (lowest, 5)]
-    center[3] = max(center[3], lowest)
-    found = minimize(
-        lambda theta: loss_and_gradient(theta, center, distance, y),
-        center,
-        jac=True,
-        method="L-BFGS-B",
-        bounds=bounds,
-        options={"maxiter": _MAX_STEPS},
-    )
-    return HyperParameters(found.x[0], *np.exp(found.x[1:]).tolist())
+
+    label: float
+    variances: tuple[float, ...]
+    noise: float
+
+    @classmethod
+    def of(cls, logarithms: np.ndarray) -> Scales:
+        """From ``log g, log v_1, ..., log v_n``."""
+        label, *variances, noise = np.exp(logarithms).tolist()
+        return cls(label, tuple(variances), noise)
+
+    @property
+    def logarithms(self) -> np.ndarray:
+        """The inverse of :meth:`of`."""
+        return np.log([self.label, *self.variances, self.noise])
 
 
-def _to_vector(h: HyperParameters) -> np.ndarray:
-    return np.array([h.mean, *np.log([h.outputscale, h.lengthscale, h.noise])])
+@dataclass(frozen=True)
+class Evidence:
+    """A study's labels under given correlations.
 
-
-def loss_and_gradient(
-    theta: np.ndarray, center: np.ndarray, distance: np.ndarray, y: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Minus the log posterior without its constants, and its gradient.
-
-    With ``K = s M(d / l) + v I`` and ``a = K^-1 (y - m)`` the likelihood's derivative is
-    ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9).
-
-    Args:
-        theta: ``m, log s, log l, log v``.
-        center: The prior's center, in the same form.
-        distance: ``n x n``.
-        y: ``n``.
+    Attributes:
+        y: ``n`` labels.
+        mean: ``n``, the past's prediction.
+        fixed: ``n x n``, the covariance that has no scale to fit.
+        correlations: ``J x n x n``.
+        center: Where the log-normal priors have their median.
     """
-    scale, length, noise = np.exp(theta[1:])
-    a = 5**0.5 * distance / length
-    decay = scale * np.exp(-a)
-    signal = (1 + a + a * a / 3) * decay
-    inverse, log_determinant = _invert(signal, noise)
-    residual = y - theta[0]
-    alpha = inverse @ residual
-    curvature = inverse - np.outer(alpha, alpha)
-    deviation = (theta - center) / _PRIOR
-    loss = (residual @ alpha + log_determinant + deviation @ deviation) / 2
-    gradient = deviation / _PRIOR + np.array(
-        [
-            -alpha.sum(),
-            np.vdot(curvature, signal) / 2,
-            np.vdot(curvature, a * a * (1 + a) * decay) / 6,
-            noise * np.trace(curvature) / 2,
-        ]
-    )
-    return float(loss), gradient
+
+    y: np.ndarray
+    mean: np.ndarray
+    fixed: np.ndarray
+    correlations: np.ndarray
+    center: Scales
+
+    def fit(self) -> Scales:
+        """The most probable scales."""
+        center = self.center.logarithms
+        lowest = np.log(2 * MINIMUM_NOISE)  # well inside the GP's constraint
+        bounds = [(c - 9, c + 9) for c in center[:-1]] + [(lowest, 5)]
+        found = minimize(
+            self.loss_and_gradient,
+            center,
+            jac=True,
+            method="L-BFGS-B",
+            bounds=bounds,
+            options={"maxiter": _MAX_STEPS},
+        )
+        return Scales.of(found.x)
+
+    def loss_and_gradient(self, logarithms: np.ndarray) -> tuple[float, np.ndarray]:
+        """Minus the log posterior without its constants, and its gradient.
+
+        With ``a = K^-1 (y / g - mu)`` the likelihood's derivative by a scale of the covariance is
+        ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9).
+        """
+        scales = Scales.of(logarithms)
+        terms = np.array(scales.variances)[:, None, None] * self.correlations
+        inverse, log_determinant = _invert(self.fixed + terms.sum(axis=0), scales.noise)
+        scaled = self.y / scales.label
+        alpha = inverse @ (scaled - self.mean)
+        curvature = inverse - np.outer(alpha, alpha)
+        deviation = (logarithms - self.center.logarithms) / self._prior
+        log_volume = log_determinant / 2 + len(scaled) * logarithms[0]
+        quadratic = (scaled - self.mean) @ alpha + deviation @ deviation
+        slopes = [np.vdot(curvature, term) / 2 for term in terms]
+        noise = scales.noise * np.trace(curvature) / 2
+        gradient = np.array([len(scaled) - scaled @ alpha, *slopes, noise])
+        return float(quadratic / 2 + log_volume), gradient + deviation / self._prior
+
+    @property
+    def _prior(self) -> np.ndarray:
+        variances = len(self.correlations) * [_VARIANCE_DEVIATION]
+        return np.array([_LABEL_DEVIATION, *variances, _NOISE_DEVIATION])
 
 
 def _invert(signal: np.ndarray, noise: float) -> tuple[np.ndarray, float]:

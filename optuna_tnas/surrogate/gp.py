@@ -7,6 +7,7 @@ output scale, lengthscale and noise.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -18,15 +19,30 @@ from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import ScaleKernel
 from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ConstantMean
+from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.cholesky import psd_safe_cholesky
 import torch
 from torch import Tensor
 
-from optuna_tnas.config import Adaptation
-from optuna_tnas.surrogate.fitting import fit
-from optuna_tnas.surrogate.fitting import HyperParameters
+from optuna_tnas.surrogate.fitting import Evidence
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.fitting import Scales
+from optuna_tnas.surrogate.kernel import TransferKernel
+
+
+# Medians of the priors of what is fitted, in units of the past's scaled labels.
+CENTER = Scales(label=1.0, variances=(1.0, 1.0), noise=0.02)
+
+
+@dataclass(frozen=True)
+class HyperParameters:
+    """Those of the published GP, for labels of variance 1."""
+
+    mean: float = 0.0
+    outputscale: float = 1.0
+    lengthscale: float = 1.0
+    noise: float = 0.05
 
 
 class StudyGP(SingleTaskGP):
@@ -59,26 +75,17 @@ class StudyGP(SingleTaskGP):
         assert all(value is None for value in kwargs.values())
         whiten, weights = self._whitened
         flat = X.reshape(-1, X.shape[-1])
-        cross = self._prior_covariance(flat)  # n x bq
+        cross = self.covar_module(self.train_inputs[0], flat).to_dense()  # n x bq
         whitened = whiten @ cross  # n x bq
         mean = self.mean_module(flat) + (whitened.mT @ weights).squeeze(-1)
         covariance = self._covariance(X, whitened)
         return GPyTorchPosterior(MultivariateNormal(mean.reshape(X.shape[:-1]), covariance))
 
-    def _prior_covariance(self, flat: Tensor) -> Tensor:
-        """``n x bq`` between training data and candidates: the kernel without its copies."""
-        train = self.train_inputs[0]
-        center = train.mean(dim=0)  # for precision, as in gpytorch
-        a = torch.cdist(train - center, flat - center)
-        a.mul_(5**0.5 / self.covar_module.base_kernel.lengthscale.item())
-        decay = torch.exp(-a).mul_(self.covar_module.outputscale)
-        return a.square().div_(3).add_(a).add_(1).mul_(decay)
-
     def _covariance(self, X: Tensor, whitened: Tensor) -> Tensor:
         """``b x q x M``, ``n x bq`` -> ``b x q x q``."""
         if X.shape[-2] == 1:
             explained = whitened.square().sum(0).view(X.shape[:-1])
-            variance = self.covar_module.outputscale - explained
+            variance = self.covar_module(X, diag=True) - explained
             positive: Tensor = variance.clamp_min(1e-9)
             return positive.unsqueeze(-1)
         blocks = whitened.mT.reshape(*X.shape[:-1], len(whitened))  # b x q x n
@@ -87,26 +94,67 @@ class StudyGP(SingleTaskGP):
         return prior - blocks @ blocks.mT + jitter
 
 
-def fit_study_gp(
-    Z: Tensor, y: Tensor, start: HyperParameters, adaptation: Adaptation = "map"
-) -> StudyGP:
-    """A GP on a study's trials, its hyper-parameters adapted from ``start``.
+class PastMean(Mean):
+    """What the past predicts, the last column of the inputs, in the study's unit."""
 
-    Under ``"map"``, log-normal priors centered on ``start`` keep one, two or three observations,
-    or equal ones, from running away.
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``... x n x d`` -> ``... x n``."""
+        return self.scale * x[..., -1]
+
+
+def fit_transfer_gp(inputs: Tensor, y: Tensor, n_latents: int) -> StudyGP:
+    """The default GP on a study: what the past predicts, and a residual that can unlearn it.
+
+    With the study's unit ``g``, the past's prediction ``mu`` and the correlations ``R_j``::
+
+        y = g (c + f) + noise,    f ~ GP(mu, w^2 mu mu' + sum_j v_j R_j)
+
+    ``c`` and the weight of ``mu`` are integrated out, under wide and narrow normal priors; the
+    rest is fitted.
+
+    Args:
+        inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
+        y: ``n`` float64 scaled labels.
+        n_latents: How many of an input's columns are latents.
+    """
+    scales = evidence(inputs, y, n_latents).fit()
+    likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
+    likelihood.initialize(noise=scales.noise * scales.label**2)
+    kernel = ScaleKernel(TransferKernel(n_latents, scales.variances)).double()
+    gp = StudyGP(
+        inputs,
+        y.unsqueeze(-1),
+        likelihood=likelihood,
+        covar_module=kernel.initialize(outputscale=scales.label**2),
+        mean_module=PastMean(scales.label),
+        outcome_transform=None,
+    )
+    gp.eval().requires_grad_(False)
+    return gp
+
+
+@torch.no_grad()
+def evidence(inputs: Tensor, y: Tensor, n_latents: int) -> Evidence:
+    """What the scales are fitted to; arguments as above."""
+    kernel = TransferKernel(n_latents, CENTER.variances)
+    fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
+    return Evidence(y.numpy(), inputs[:, -1].numpy(), fixed.numpy(), R.numpy(), CENTER)
+
+
+def fit_published_gp(Z: Tensor, y: Tensor, start: HyperParameters) -> StudyGP:
+    """The published GP on a study: 50 Adam steps at 0.1 from ``start``, before every trial.
 
     Args:
         Z: ``n x M`` float64 latents, n >= 1.
         y: ``n`` float64 scaled labels.
         start: The meta-learned hyper-parameters.
-        adaptation: See :class:`~optuna_tnas.config.Config`.
     """
-    if adaptation == "map":
-        distance = torch.cdist(Z, Z, compute_mode="donot_use_mm_for_euclid_dist")
-        gp = unfitted_gp(Z, y, fit(distance.numpy(), y.numpy(), start))
-    else:
-        gp = unfitted_gp(Z, y, start)
-        _adam(ExactMarginalLogLikelihood(gp.likelihood, gp).train())
+    gp = unfitted_gp(Z, y, start)
+    _adam(ExactMarginalLogLikelihood(gp.likelihood, gp).train())
     gp.eval().requires_grad_(False)
     return gp
 
@@ -133,7 +181,6 @@ def unfitted_gp(Z: Tensor, y: Tensor, start: HyperParameters) -> StudyGP:
 
 
 def _adam(mll: ExactMarginalLogLikelihood) -> None:
-    """50 steps at 0.1, the authors' adaptation before every trial."""
     optimizer = torch.optim.Adam(mll.model.parameters(), lr=0.1)
     for _ in range(50):
         optimizer.zero_grad()

@@ -1,20 +1,21 @@
-"""The deep kernel ``k(x, x') = k_base(g(x), g(x'))``.
-
-Wilson et al., "Deep Kernel Learning" (AISTATS 2016); TNAS, equation for ``k(x, D, x', D')``.
-"""
+"""The deep kernel, and the default GP's kernel on what the deep kernel's network gives."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from gpytorch.kernels import Kernel
 from linear_operator import LinearOperator
+import torch
 from torch import nn
 from torch import Tensor
 
 
 class DeepKernel(Kernel):
-    """A base kernel on what a network makes of its inputs.
+    """``k(x, x') = k_base(g(x), g(x'))``, a base kernel on what a network makes of its inputs.
+
+    Wilson et al., "Deep Kernel Learning" (AISTATS 2016); TNAS, equation for ``k(x, D, x', D')``.
 
     Args:
         network: Maps ``batch_shape x n x d`` to ``batch_shape x n x M``.
@@ -48,3 +49,59 @@ class DeepKernel(Kernel):
         """The base kernel's input, in the base kernel's precision."""
         encoded: Tensor = self.network(x)
         return encoded.to(next(self.base_kernel.parameters()).dtype)
+
+
+# Prior variances of a study's mean and of the weight of the past's prediction, which is 1 before
+# there are trials: the mean is anything, the past may be forgotten or turned around.
+_MEAN_VARIANCE = 100.0
+_WEIGHT_VARIANCE = 0.25
+
+
+def _correlations(latents: Tensor, structure: Tensor) -> Tensor:
+    """Of two distances, Matern 5/2 and Gaussian, each with lengthscale 1: ``2 x ...``."""
+    a = 5**0.5 * latents
+    deep = (1 + a + a.square() / 3) * torch.exp(-a)
+    return torch.stack([deep, torch.exp(-structure.square() / 2)])
+
+
+class TransferKernel(Kernel):
+    """``fixed + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and prediction.
+
+    Args:
+        n_latents: How many of an input's columns are latents; the last one is the past's
+            prediction, those between are the structure.
+        variances: ``v_1, v_2``, of every kernel of a batch.
+    """
+
+    has_lengthscale = False
+
+    def __init__(self, n_latents: int, variances: Sequence[float], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.n_latents = n_latents
+        shape = torch.Size([*self.batch_shape, len(variances)])
+        self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
+
+    def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
+        """``... x n x d`` and ``... x m x d`` -> ``... x n x m``, or ``... x n`` if ``diag``."""
+        covariance = self.fixed(x1, x2, diag)
+        for v, R in zip(self.variances.unbind(-1), self.correlations(x1, x2, diag), strict=True):
+            covariance = covariance + (v.unsqueeze(-1) if diag else v[..., None, None]) * R
+        return covariance
+
+    def correlations(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
+        """``R_j``: ``2 x ... x n x m``, or ``2 x ... x n``."""
+        distance = _paired_distance if diag else torch.cdist
+        latents, structure = slice(0, self.n_latents), slice(self.n_latents, -1)
+        return _correlations(*(distance(x1[..., s], x2[..., s]) for s in (latents, structure)))
+
+    def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
+        """What has no scale to fit: ``... x n x m``, or ``... x n``."""
+        mine, other = x1[..., -1], x2[..., -1]
+        if not diag:
+            mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
+        return _MEAN_VARIANCE + _WEIGHT_VARIANCE * mine * other
+
+
+def _paired_distance(x1: Tensor, x2: Tensor) -> Tensor:
+    distance: Tensor = torch.linalg.vector_norm(x1 - x2, dim=-1)
+    return distance

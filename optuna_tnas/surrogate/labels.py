@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats import rankdata
 
 
 # How many times the spread of the better half a value may lie below the median. Architectures
@@ -35,6 +37,21 @@ def scale_labels(values: np.ndarray) -> np.ndarray:
     centered = centered / magnitude  # squares of tiny values vanish
     scaled: np.ndarray = centered / centered.std()
     return scaled
+
+
+def normal_scores(values: np.ndarray) -> np.ndarray:
+    """Each value's rank as a standard normal quantile: what is the same in every unit.
+
+    Equal values share the quantile of their mean rank; infinite ones are the best or the worst.
+    Salinas et al., "A quantile-based approach for hyperparameter transfer learning" (ICML 2020).
+
+    Args:
+        values: ``n`` float, no NaN.
+
+    Returns:
+        ``n`` float64.
+    """
+    return np.asarray(ndtri((rankdata(values) - 0.5) / max(1, len(values))))
 
 
 def _lowest_useful(values: np.ndarray) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import copy
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,15 @@ from optuna_tnas.encoders import JointEncoder
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.fitting import HyperParameters
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.gp import fit_published_gp
+from optuna_tnas.surrogate.gp import fit_transfer_gp
+from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.past import Past
+from optuna_tnas.surrogate.past import predict
+from optuna_tnas.surrogate.structure import StructureEncoder
 from optuna_tnas.surrogate.threads import one_cpu_thread
 from optuna_tnas.surrogate.threads import single_precision
 
@@ -50,6 +57,7 @@ class MetaSurrogate(nn.Module):
 
     Attributes:
         warm_start: ``w x P`` int64, architectures to begin a search with, best first.
+        past: What the past studies predict; None if nothing is known.
         provenance: Plain data that says where the weights come from.
     """
 
@@ -65,6 +73,7 @@ class MetaSurrogate(nn.Module):
         self.space = space
         self.config = config or Config()
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
+        self.past: Past | None = None
         self.provenance: dict[str, Any] = {}
         with torch.random.fork_rng(devices=[]), one_cpu_thread(), single_precision():
             torch.manual_seed(seed)
@@ -161,14 +170,61 @@ class MetaSurrogate(nn.Module):
 
     @torch.no_grad()
     def latents(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
-        """The kernel's inputs for a search on one data set: ``n x P`` -> ``n x M`` float64, CPU.
+        """The deep kernel's inputs for a search on one data set: ``n x P`` -> ``n x M`` float64.
 
-        Points are drawn with a fixed seed, so that a data set has one encoding.
+        On the CPU. Points are drawn with a fixed seed, so that a data set has one encoding.
         """
-        architectures = self.encode_architectures(X)
         dataset = self.encode_dataset(sample, np.random.default_rng(0))
-        pairs = torch.cat([architectures, dataset.expand(len(X), -1)], dim=-1)
+        return self._latents(X, dataset.expand(len(X), -1))
+
+    def _latents(self, X: np.ndarray, datasets: Tensor) -> Tensor:
+        """``n x P`` architectures, ``n x K`` encodings of their data sets -> ``n x M``."""
+        pairs = torch.cat([self.encode_architectures(X), datasets], dim=-1)
         return self.kernel.encode(pairs).cpu()
+
+    # --- a study's GP -------------------------------------------------------------------------
+
+    @cached_property
+    def structure(self) -> StructureEncoder:
+        """What networks are made of."""
+        return StructureEncoder(self.space)
+
+    @property
+    def n_latents(self) -> int:
+        """M, the width of the deep kernel's inputs."""
+        return self.config.joint_layers[-1]
+
+    def inputs(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """A study's GP's inputs for a search on one data set: ``n x P`` -> ``n x d`` float64.
+
+        Latents; for the default GP also structure and what the past studies predict.
+        """
+        latents = self.latents(X, sample)
+        if self.config.gp == "published":
+            return latents
+        inputs = self._described(latents, X)
+        if self.past is not None:
+            past = self.past
+            inputs[:, -1] = predict(inputs, self._past_inputs, past.weights, self.n_latents)
+        return inputs
+
+    def condition(self, inputs: Tensor, y: Tensor) -> StudyGP:
+        """The GP on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
+        if self.config.gp == "published":
+            return fit_published_gp(inputs, y, self.hyperparameters)
+        return fit_transfer_gp(inputs, y, self.n_latents)
+
+    def _described(self, latents: Tensor, X: np.ndarray) -> Tensor:
+        """The default GP's inputs, nothing being predicted."""
+        scaled = latents / self.hyperparameters.lengthscale
+        return torch.cat([scaled, self.structure(X), scaled.new_zeros(len(X), 1)], dim=-1)
+
+    @cached_property
+    @torch.no_grad()
+    def _past_inputs(self) -> Tensor:
+        assert self.past is not None
+        datasets = self.past.datasets[torch.from_numpy(self.past.task)].to(self.device)
+        return self._described(self._latents(self.past.X, datasets), self.past.X)
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint of plain data, which :meth:`TNASSampler.load` reads."""

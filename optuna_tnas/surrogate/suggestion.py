@@ -10,12 +10,13 @@ import torch
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.acquisition import AcquisitionName
+from optuna_tnas.surrogate.acquisition import Prediction
+from optuna_tnas.surrogate.acquisition import Ranking
 from optuna_tnas.surrogate.candidates import agrees
 from optuna_tnas.surrogate.candidates import Candidates
 from optuna_tnas.surrogate.candidates import candidates_of
 from optuna_tnas.surrogate.candidates import fix
 from optuna_tnas.surrogate.candidates import Fixed
-from optuna_tnas.surrogate.gp import fit_study_gp
 from optuna_tnas.surrogate.labels import scale_labels
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -67,28 +68,42 @@ class Suggester:
     def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """The next architecture, ``P`` int64.
 
-        The first ones come from the warm-start set, or at random without one; the others
-        maximize the acquisition function of a GP on the study's trials.
+        The first one is the best by what the past studies predict. If they predict nothing, the
+        first few come from the warm-start set, or at random without one. The others maximize the
+        acquisition function of a GP on the study's trials.
 
         Args:
             study: What is known so far.
             fixed: Choices that are already made.
             rng: All randomness of this suggestion.
         """
-        begun = len(study.X) + len(study.pending)
-        if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
+        if self._is_beginning(study):
             return self._initial(study, fixed, rng)
-        gp = fit_study_gp(
-            self._candidates.latents(study.X),
-            torch.from_numpy(scale_labels(study.y)),
-            self.surrogate.hyperparameters,
-            self.surrogate.config.adaptation,
-        )
-        pending = self._candidates.latents(study.pending)
-        seed = int(rng.integers(1 << 30))
-        acquisition = Acquisition(self._acquisition, gp, pending, seed)
         start = study.X[np.argsort(-study.y, kind="stable")[:16]]
-        return self._candidates.best(acquisition, start, study.avoided, fixed, rng)
+        ranking: Ranking = Prediction()
+        if len(study.X) == 0:
+            start = self.surrogate.warm_start
+        else:
+            ranking = self._acquire(study, int(rng.integers(1 << 30)))
+        return self._candidates.best(ranking, start, study.avoided, fixed, rng)
+
+    def _is_beginning(self, study: StudyData) -> bool:
+        """Whether the architecture comes from the warm-start set.
+
+        A prediction of the past replaces it; only workers that start together need the set, since
+        the best by that prediction are all alike.
+        """
+        begun = len(study.X) + len(study.pending)
+        if self.surrogate.past is not None:
+            return len(study.X) == 0 and begun > 0
+        return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
+
+    def _acquire(self, study: StudyData, seed: int) -> Acquisition:
+        """An acquisition function of a GP on the study's trials."""
+        y = torch.from_numpy(scale_labels(study.y))
+        gp = self.surrogate.condition(self._candidates.inputs(study.X), y)
+        pending = self._candidates.inputs(study.pending)
+        return Acquisition(self._acquisition, gp, pending, seed)
 
     def _initial(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """The first of the warm-start set, or of random architectures, that is new."""

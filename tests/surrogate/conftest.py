@@ -18,7 +18,6 @@ from optuna_tnas.spaces.elements import Edge
 from optuna_tnas.spaces.elements import Parameter
 from optuna_tnas.spaces.elements import Vertex
 from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -73,7 +72,6 @@ def study_gp() -> Callable[[MetaSurrogate, np.ndarray], StudyGP]:
     def make(surrogate: MetaSurrogate, X: np.ndarray, seed: int = 0) -> StudyGP:
         noise = np.random.default_rng(seed).standard_normal(len(X))
         y = torch.from_numpy(scale_labels(X.sum(axis=1) + 0.3 * noise))
-        gp = unfitted_gp(surrogate.latents(X, None), y, surrogate.hyperparameters)
-        return gp.requires_grad_(False)
+        return surrogate.condition(surrogate.inputs(X, None), y)
 
     return make

@@ -19,7 +19,7 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.acquisition import AcquisitionName
 from optuna_tnas.surrogate.acquisition import check_acquisition
-from optuna_tnas.surrogate.fitting import HyperParameters
+from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
@@ -192,7 +192,7 @@ def test_untrained_surrogate_agrees_with_a_plain_gp(
     surrogate = surrogate_of("small")
     X = surrogate.space.enumerate()
     gp = study_gp(surrogate, X[::7])
-    Z = surrogate.latents(X, None)
+    Z = surrogate.inputs(X, None)
     exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
     chosen = Acquisition("qei", gp, Z[:0], seed=0).best(Z)
     assert exact[chosen] > exact.max() - 0.02

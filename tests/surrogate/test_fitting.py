@@ -1,72 +1,80 @@
-"""The fit of the four hyper-parameters against gpytorch's likelihood and finite differences."""
+"""The fit of a study's scales against gpytorch's likelihood and finite differences."""
 
 from __future__ import annotations
 
-from gpytorch.mlls import ExactMarginalLogLikelihood
 import numpy as np
 import pytest
 from scipy.optimize import check_grad
-from scipy.spatial.distance import cdist
+from scipy.stats import multivariate_normal
 from scipy.stats import norm
-import torch
 
-from optuna_tnas.surrogate.fitting import _PRIOR
-from optuna_tnas.surrogate.fitting import _to_vector
-from optuna_tnas.surrogate.fitting import fit
-from optuna_tnas.surrogate.fitting import HyperParameters
-from optuna_tnas.surrogate.fitting import loss_and_gradient
-from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.fitting import Evidence
+from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.fitting import Scales
 
 
-STARTS = [HyperParameters(), HyperParameters(0.5, 3.0, 0.4, 0.3), HyperParameters(-1, 0.2, 5, 1)]
+CENTER = Scales(1.0, (0.5, 0.5), 0.05)
+DEVIATIONS = [1.0, 1.5, 1.5, 0.5]
+SCALES = [CENTER, Scales(2.0, (0.1, 3.0), 0.2), Scales(0.3, (4.0, 0.01), 0.01)]
 
 
-def data(n: int) -> tuple[np.ndarray, np.ndarray]:
-    """Latents and labels of a smooth function with a repeated observation."""
+def data(n: int, label: float = 1.0) -> Evidence:
+    """A smooth function with a repeated observation, and a prediction that is half of it."""
     rng = np.random.default_rng(n)
-    Z = rng.standard_normal((n, 3))
+    Z = rng.standard_normal((n, 2))
     Z[-1] = Z[0]
-    return Z, np.sin(2 * Z[:, 0]) + 0.1 * rng.standard_normal(n)
+    distance = np.abs(Z[:, None] - Z)  # n x n x 2
+    mean = np.sin(Z[:, 0])
+    y = label * (mean + 0.5 * np.sin(2 * Z[:, 1]) + 0.1 * rng.standard_normal(n) + 1)
+    correlations = np.exp(-(distance**2)).transpose(2, 0, 1)
+    return Evidence(y, mean, np.full((n, n), 100.0), correlations, CENTER)
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
-@pytest.mark.parametrize("h", STARTS)
-def test_loss_is_gpytorchs_likelihood_and_the_priors(n: int, h: HyperParameters) -> None:
-    Z, y = data(n)
-    center = _to_vector(HyperParameters())
-    loss, _ = loss_and_gradient(_to_vector(h), center, cdist(Z, Z), y)
-    gp = unfitted_gp(torch.from_numpy(Z), torch.from_numpy(y), h)
-    mll = ExactMarginalLogLikelihood(gp.likelihood, gp).train()
-    likelihood = n * mll(mll.model(*gp.train_inputs), gp.train_targets).item()
-    prior = norm(center, _PRIOR).logpdf(_to_vector(h)).sum()
-    constants = n * np.log(2 * np.pi) / 2 - norm(0, _PRIOR).logpdf(0).sum()
-    assert loss == pytest.approx(-likelihood - prior - constants, abs=1e-6)
+@pytest.mark.parametrize("scales", SCALES)
+def test_loss_is_the_likelihood_and_the_priors(n: int, scales: Scales) -> None:
+    e = data(n)
+    signal = e.fixed + sum(v * R for v, R in zip(scales.variances, e.correlations, strict=True))
+    covariance = scales.label**2 * (signal + scales.noise * np.eye(n))
+    likelihood = multivariate_normal(scales.label * e.mean, covariance).logpdf(e.y)
+    prior = norm(CENTER.logarithms, DEVIATIONS)
+    densities = prior.logpdf(scales.logarithms) - prior.logpdf(CENTER.logarithms)
+    loss, _ = e.loss_and_gradient(scales.logarithms)
+    expected = -likelihood - densities.sum() - n * np.log(2 * np.pi) / 2
+    assert loss == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
-@pytest.mark.parametrize("h", STARTS)
-def test_gradient_is_that_of_finite_differences(n: int, h: HyperParameters) -> None:
-    Z, y = data(n)
-    arguments = (_to_vector(HyperParameters()), cdist(Z, Z), y)
-    error = check_grad(
-        lambda theta: loss_and_gradient(theta, *arguments)[0],
-        lambda theta: loss_and_gradient(theta, *arguments)[1],
-        _to_vector(h),
-    )
-    assert error < 1e-3
+@pytest.mark.parametrize("scales", SCALES)
+def test_gradient_is_that_of_finite_differences(n: int, scales: Scales) -> None:
+    e = data(n)
+    value, gradient = (lambda t, i=i: e.loss_and_gradient(t)[i] for i in (0, 1))
+    _, exact = e.loss_and_gradient(scales.logarithms)
+    error = check_grad(value, gradient, scales.logarithms)
+    assert error < 1e-4 * max(1.0, float(np.abs(exact).max()))
 
 
-@pytest.mark.parametrize("start", STARTS)
-def test_fit_ends_where_the_gradient_vanishes(start: HyperParameters) -> None:
-    Z, y = data(60)
-    found = fit(cdist(Z, Z), y, start)
-    _, gradient = loss_and_gradient(_to_vector(found), _to_vector(start), cdist(Z, Z), y)
+def test_fit_ends_where_the_gradient_vanishes() -> None:
+    found = data(60).fit()
+    _, gradient = data(60).loss_and_gradient(found.logarithms)
     assert np.abs(gradient).max() < 0.05
-    assert found.noise < 0.1  # the labels' noise is 0.01
+    assert found.variances[1] > found.variances[0]  # the prediction has the first direction
+    assert found.noise < 0.05
 
 
-def test_noise_stays_within_the_gps_constraint() -> None:
-    Z, _ = data(20)
-    found = fit(cdist(Z, Z), np.zeros(20), HyperParameters(noise=1e-6))
-    gp = unfitted_gp(torch.from_numpy(Z), torch.zeros(20, dtype=torch.double), found)
-    assert gp.likelihood.noise.item() == pytest.approx(found.noise, rel=1e-3)
+def test_label_unit_is_found() -> None:
+    """Under a prior that asks for 1, so not quite."""
+    small, large = (data(60, label).fit() for label in (0.5, 2.0))
+    assert 3 < large.label / small.label < 4.2
+    assert large.noise == pytest.approx(small.noise, rel=0.3)
+
+
+def test_priors_hold_a_fit_to_little_data_near_its_center() -> None:
+    found = data(2).fit()
+    assert (np.abs(found.logarithms - CENTER.logarithms) < 1.5 * np.array(DEVIATIONS)).all()
+
+
+def test_noise_stays_above_the_minimum() -> None:
+    e = data(20)
+    exact = Evidence(e.mean, e.mean, e.fixed, e.correlations, Scales(1.0, (0.5, 0.5), 1e-9))
+    assert exact.fit().noise >= MINIMUM_NOISE

@@ -7,7 +7,9 @@ from typing import Any
 from unittest import TestCase
 
 from gpytorch.kernels import Kernel
+from gpytorch.kernels import LinearKernel
 from gpytorch.kernels import MaternKernel
+from gpytorch.kernels import RBFKernel
 from gpytorch.kernels import ScaleKernel
 from gpytorch.test.base_kernel_test_case import BaseKernelTestCase
 import pytest
@@ -16,6 +18,7 @@ from torch import nn
 from torch import Tensor
 
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.kernel import TransferKernel
 
 
 class _Waves(nn.Module):
@@ -79,3 +82,39 @@ def test_is_a_kernel_like_any_other(kernel: DeepKernel) -> None:
     total: Kernel = kernel + kernel
     x = torch.randn(5, 4)
     torch.testing.assert_close(total(x).to_dense(), 2 * kernel(x).to_dense())
+
+
+# --- the default GP's kernel ----------------------------------------------------------------
+
+
+class TestTransferKernelInGPyTorchSuite(BaseKernelTestCase, TestCase):
+    def create_kernel_no_ard(self, **kwargs: Any) -> TransferKernel:
+        return TransferKernel(1, (0.7, 1.3), **kwargs)
+
+    def create_data_no_batch(self) -> Tensor:
+        return torch.randn(50, 10, dtype=torch.double)
+
+    def create_data_single_batch(self) -> Tensor:
+        return torch.randn(2, 50, 4, dtype=torch.double)
+
+    def create_data_double_batch(self) -> Tensor:
+        return torch.randn(3, 2, 50, 4, dtype=torch.double)
+
+
+def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
+    x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
+    deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
+    structure = RBFKernel(active_dims=(3, 4, 5)).double().initialize(lengthscale=1.0)
+    weight = LinearKernel(active_dims=(6,)).double().initialize(variance=0.25)
+    kernel = TransferKernel(3, (0.7, 1.3))
+    for pair in [(x, x), (x, other)]:
+        parts = [k(*pair).to_dense() for k in (deep, structure, weight)]
+        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + parts[2]
+        torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_transfer_kernel_is_positive_semidefinite() -> None:
+    x = torch.randn(60, 7, dtype=torch.double)
+    K = TransferKernel(3, (0.7, 1.3))(torch.cat([x, x[:10]])).to_dense()
+    torch.testing.assert_close(K, K.mT)
+    assert torch.linalg.eigvalsh(K).min() > -1e-8

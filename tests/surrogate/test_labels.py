@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from optuna_tnas.surrogate.labels import normal_scores
 from optuna_tnas.surrogate.labels import scale_labels
 
 
@@ -117,3 +118,30 @@ def test_does_not_change_its_argument() -> None:
     before = values.copy()
     scale_labels(values)
     np.testing.assert_array_equal(values, before)
+
+
+@many
+def test_normal_scores_depend_on_nothing_but_the_order(seed: int) -> None:
+    values = values_of(seed)
+    scores = normal_scores(values)
+    order = np.argsort(values, kind="stable")
+    assert (np.diff(scores[order]) >= 0).all()
+    assert ((np.diff(scores[order]) > 0) == (np.diff(values[order]) > 0)).all()
+    np.testing.assert_allclose(normal_scores(np.tanh(values / 1e7)), scores)
+    np.testing.assert_allclose(normal_scores(-values), -scores, atol=1e-9)
+
+
+def test_normal_scores_are_standard_normal() -> None:
+    scores = normal_scores(np.random.default_rng(0).exponential(size=2000))
+    assert scores.mean() == pytest.approx(0, abs=1e-9)
+    assert scores.std() == pytest.approx(1, abs=0.01)
+    assert np.quantile(scores, 0.975) == pytest.approx(1.96, abs=0.02)
+
+
+def test_normal_scores_of_few_equal_or_infinite_values() -> None:
+    assert len(normal_scores(np.array([]))) == 0
+    assert (normal_scores(np.full(5, 0.3)) == 0).all()
+    assert (normal_scores(np.array([7.0])) == 0).all()
+    scores = normal_scores(np.array([0.5, np.inf, -np.inf]))
+    assert np.isfinite(scores).all()
+    assert (np.argsort(scores) == [2, 0, 1]).all()

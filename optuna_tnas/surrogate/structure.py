@@ -1,0 +1,78 @@
+"""What a network is made of, as a vector: the part of the kernel that learned nothing.
+
+Counted subgraphs after Shervashidze et al., "Weisfeiler-Lehman graph kernels" (JMLR 2011), which
+NAS-BOWL (Ru et al., ICLR 2021) searches with, beside the choices themselves.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.graphs import mix
+
+
+# Squared lengthscale of the kernel on these vectors of length 1: two networks with nothing in
+# common, at a squared distance of 2, are correlated by exp(-2 / 0.6) = 0.04.
+SQUARED_LENGTHSCALE = 0.3
+
+_N_BUCKETS = 256
+_N_REFERENCE = 2048
+_MAX_WIDTH = 128
+
+
+class StructureEncoder:
+    """Maps architectures to vectors whose normalized products are the mean of four similarities.
+
+    These are the cosines between two networks' counts of operations, of operations with their
+    inputs, of operations with their inputs and readers, and between the choices. Counts are of
+    the network without its dead operations. Principal components of a fixed sample of the space
+    keep the vectors short.
+
+    Args:
+        space: The search space.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self._space = space
+        reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
+        _, axes = np.linalg.eigh(reference.T @ reference)  # ascending
+        self._axes = axes[:, ::-1][:, : min(_MAX_WIDTH, np.linalg.matrix_rank(reference))]
+
+    @property
+    def width(self) -> int:
+        """Of a vector."""
+        return int(self._axes.shape[1])
+
+    def __call__(self, X: np.ndarray) -> Tensor:
+        """``n x P`` -> ``n x width`` float64, for a kernel of lengthscale 1."""
+        return torch.from_numpy(self._counts(X) @ self._axes / SQUARED_LENGTHSCALE**0.5)
+
+    def _counts(self, X: np.ndarray) -> np.ndarray:
+        graphs = self._space.to_graphs(X).pruned()
+        ops = graphs.colors()
+        colors = [ops, graphs.refined(ops, readers=False), graphs.refined(ops)]
+        blocks = [*(_hashed(c, graphs.present) for c in colors), self._one_hot(X)]
+        return np.asarray(np.concatenate(blocks, axis=1) / len(blocks) ** 0.5)
+
+    def _one_hot(self, X: np.ndarray) -> np.ndarray:
+        """Choices, inactive ones too, as a unit vector."""
+        choices = [np.eye(n)[X[:, p]] for p, n in enumerate(self._space.n_choices)]
+        return np.asarray(np.concatenate(choices, axis=1) / len(choices) ** 0.5)
+
+
+def _hashed(colors: np.ndarray, present: np.ndarray) -> np.ndarray:
+    """``n x buckets``: how often each color occurs, as a unit vector.
+
+    Colors share buckets with random signs (Weinberger et al., "Feature hashing for large scale
+    multitask learning", ICML 2009), so products are right on average.
+    """
+    counts = np.zeros((len(colors), _N_BUCKETS))
+    rows = np.broadcast_to(np.arange(len(colors))[:, None], colors.shape)
+    hashes = mix(colors, salt=7)
+    signs = np.where(hashes >> np.uint64(63), -1.0, 1.0) * present
+    np.add.at(counts, (rows, hashes % np.uint64(_N_BUCKETS)), signs)
+    norms = np.linalg.norm(counts, axis=1, keepdims=True)
+    return np.asarray(counts / np.maximum(norms, 1e-9))
