@@ -30,6 +30,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.past import Past
 
 
 CONFIG = Config(
@@ -53,6 +54,12 @@ def make(space: Space | None = None, seed: int = 1) -> MetaSurrogate:
         surrogate.mean.constant.fill_(0.3)
         surrogate.likelihood.noise = 0.07
     surrogate.warm_start = surrogate.space.sample(4, np.random.default_rng(0))
+    surrogate.past = Past(
+        X=surrogate.space.sample(7, np.random.default_rng(1)),
+        task=np.repeat([0, 1], [3, 4]),
+        datasets=torch.randn(2, CONFIG.dataset_dim, generator=generator),
+        weights=torch.randn(2, 7, generator=generator, dtype=torch.double),
+    )
     surrogate.provenance = {"tasks": {"a": 3, "b": 4}, "losses": {"train": 0.5}, "seed": seed}
     return surrogate.requires_grad_(False).eval()
 
@@ -91,6 +98,8 @@ def test_everything_comes_back(tmp_path: Path, kind: Callable[[], Space]) -> Non
     points = np.random.default_rng(2).standard_normal((9, 5))
     for sample in (None, DatasetSample.from_features(points, np.arange(9) % 3)):
         assert torch.equal(loaded.latents(X, sample), surrogate.latents(X, sample))
+        assert torch.equal(loaded.inputs(X, sample), surrogate.inputs(X, sample))
+        assert loaded.inputs(X, sample)[:, -1].any()
     assert loaded.hyperparameters == surrogate.hyperparameters
     assert loaded.config == surrogate.config
     assert loaded.space.fingerprint == surrogate.space.fingerprint
@@ -334,12 +343,12 @@ def test_other_versions_are_refused(path: Path, content: dict[str, Any], version
 
 
 @pytest.mark.parametrize(
-    "key", ["space", "config", "n_features", "weights", "warm_start", "provenance"]
+    "key", ["space", "config", "n_features", "weights", "warm_start", "past", "provenance"]
 )
 def test_incomplete_content_is_refused(path: Path, content: dict[str, Any], key: str) -> None:
     torch.save({k: v for k, v in content.items() if k != key}, path)
     refused(path, f"incomplete.*{key}")
-    for value in (None, 3.5, "x", [1]):
+    for value in (3.5, "x", [1], *([None] if key != "past" else [])):
         torch.save({**content, key: value}, path)
         refused(path, "inconsistent")
 
@@ -375,6 +384,39 @@ def test_warm_starts_outside_the_space_are_refused(
 ) -> None:
     torch.save({**content, "warm_start": rows}, path)
     refused(path, "inconsistent")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"X": torch.full((7, 6), 5)},
+        {"X": torch.zeros(6, 6)},
+        {"task": torch.full((7,), 2)},
+        {"task": torch.full((7,), -1)},
+        {"datasets": torch.zeros(2, 1)},
+        {"weights": torch.zeros(1, 7)},
+        {"weights": torch.zeros(2, 6)},
+    ],
+)
+def test_past_studies_of_another_shape_are_refused(
+    path: Path, content: dict[str, Any], change: dict[str, torch.Tensor]
+) -> None:
+    torch.save({**content, "past": {**content["past"], **change}}, path)
+    refused(path, "inconsistent")
+
+
+def test_predictions_that_are_not_finite_are_refused(path: Path, content: dict[str, Any]) -> None:
+    weights = content["past"]["weights"].clone()
+    weights[0, 0] = float("nan")
+    torch.save({**content, "past": {**content["past"], "weights": weights}}, path)
+    refused(path, "NaN or infinite")
+
+
+def test_nothing_may_be_known_of_the_past(tmp_path: Path) -> None:
+    surrogate = make()
+    surrogate.past = None
+    surrogate.save(tmp_path / "meta.pt")
+    assert checkpoint.load(tmp_path / "meta.pt").past is None
 
 
 def test_unknown_settings_are_refused(path: Path, content: dict[str, Any]) -> None:

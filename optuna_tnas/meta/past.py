@@ -23,7 +23,7 @@ def past_of(surrogate: MetaSurrogate, history: MetaDataset) -> Past:
     ]
     weights = []
     for task, kept in zip(history.tasks, rows, strict=True):
-        inputs = surrogate.inputs(task.X[kept], task.dataset)
+        inputs = surrogate.described(task.X[kept], task.dataset)
         y = torch.from_numpy(normal_scores(task.y[kept]))
         weights.append(study_weights(inputs, y, surrogate.n_latents))
     return Past(

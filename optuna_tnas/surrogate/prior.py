@@ -57,7 +57,6 @@ class MetaSurrogate(nn.Module):
 
     Attributes:
         warm_start: ``w x P`` int64, architectures to begin a search with, best first.
-        past: What the past studies predict; None if nothing is known.
         provenance: Plain data that says where the weights come from.
     """
 
@@ -73,7 +72,7 @@ class MetaSurrogate(nn.Module):
         self.space = space
         self.config = config or Config()
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
-        self.past: Past | None = None
+        self._past: Past | None = None
         self.provenance: dict[str, Any] = {}
         with torch.random.fork_rng(devices=[]), one_cpu_thread(), single_precision():
             torch.manual_seed(seed)
@@ -190,6 +189,16 @@ class MetaSurrogate(nn.Module):
         return StructureEncoder(self.space)
 
     @property
+    def past(self) -> Past | None:
+        """What the past studies predict; None if nothing is known."""
+        return self._past
+
+    @past.setter
+    def past(self, past: Past | None) -> None:
+        self._past = past
+        self.__dict__.pop("_past_inputs", None)
+
+    @property
     def n_latents(self) -> int:
         """M, the width of the deep kernel's inputs."""
         return self.config.joint_layers[-1]
@@ -199,10 +208,9 @@ class MetaSurrogate(nn.Module):
 
         Latents; for the default GP also structure and what the past studies predict.
         """
-        latents = self.latents(X, sample)
         if self.config.gp == "published":
-            return latents
-        inputs = self._described(latents, X)
+            return self.latents(X, sample)
+        inputs = self.described(X, sample)
         if self.past is not None:
             past = self.past
             inputs[:, -1] = predict(inputs, self._past_inputs, past.weights, self.n_latents)
@@ -214,8 +222,11 @@ class MetaSurrogate(nn.Module):
             return fit_published_gp(inputs, y, self.hyperparameters)
         return fit_transfer_gp(inputs, y, self.n_latents)
 
+    def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """The default GP's inputs, but 0 where the prediction is: ``n x (M + S + 1)``."""
+        return self._described(self.latents(X, sample), X)
+
     def _described(self, latents: Tensor, X: np.ndarray) -> Tensor:
-        """The default GP's inputs, nothing being predicted."""
         scaled = latents / self.hyperparameters.lengthscale
         return torch.cat([scaled, self.structure(X), scaled.new_zeros(len(X), 1)], dim=-1)
 

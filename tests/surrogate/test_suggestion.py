@@ -7,7 +7,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+from optuna_tnas.surrogate.candidates import WholeSpace
+from optuna_tnas.surrogate.labels import normal_scores
+from optuna_tnas.surrogate.past import Past
+from optuna_tnas.surrogate.past import study_weights
 from optuna_tnas.surrogate.prior import MetaSurrogate
 from optuna_tnas.surrogate.suggestion import StudyData
 from optuna_tnas.surrogate.suggestion import Suggester
@@ -55,6 +60,54 @@ def test_running_trials_take_their_share_of_the_warm_start(surrogate: MetaSurrog
     for n in range(6):  # none completed yet: nothing but the warm start is known
         row = suggester.suggest(study([], pending=WARM_START[:n]), {}, rng())
         assert (row == WARM_START[n]).all()
+
+
+@pytest.fixture
+def informed(surrogate: MetaSurrogate) -> MetaSurrogate:
+    """Predicts more, the higher the choices are."""
+    X = surrogate.space.sample(40, np.random.default_rng(0))
+    y = torch.from_numpy(normal_scores(X.sum(axis=1).astype(float)))
+    weights = study_weights(surrogate.described(X, None), y, surrogate.n_latents)
+    datasets = surrogate.dataset_encoder.unknown.detach()[None]
+    surrogate.past = Past(X, np.zeros(40, dtype=np.int64), datasets, weights)
+    return surrogate
+
+
+def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate) -> None:
+    everything = informed.space.enumerate()
+    row = Suggester(informed, None).suggest(study([]), {}, rng())
+    candidates = WholeSpace(informed, None)
+    predicted = [candidates.inputs(X)[:, -1] for X in (row[None], everything)]
+    assert predicted[0].item() == predicted[1].max().item()
+    assert row.sum() >= 7
+    fixed = Suggester(informed, None).suggest(study([]), {0: 1}, rng())
+    assert fixed[0] == 1 and fixed[1:].sum() >= 4
+
+
+def test_one_trial_is_enough_to_go_on_from(informed: MetaSurrogate) -> None:
+    suggester = Suggester(informed, None)
+    X = np.array([[3, 3, 3]])
+    row = suggester.suggest(study(X), {}, rng())
+    assert (row != X[0]).any()
+    assert row.sum() >= 5  # the past still counts
+
+
+def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurrogate) -> None:
+    suggester = Suggester(informed, None)
+    first = suggester.suggest(study([]), {}, rng())
+    second = suggester.suggest(study([], pending=first), {}, rng())
+    assert (second == WARM_START[0]).all()
+    third = suggester.suggest(study([], pending=np.stack([first, second])), {}, rng())
+    assert (third == WARM_START[1]).all()
+
+
+def test_a_past_that_is_wrong_does_not_stop_the_search(informed: MetaSurrogate) -> None:
+    suggester = Suggester(informed, None)
+    X = WARM_START[:0]
+    for _ in range(25):
+        row = suggester.suggest(study(X, -X.sum(axis=1).astype(float)), {}, rng())
+        X = np.concatenate([X, row[None]])
+    assert X.sum(axis=1).min() <= 1
 
 
 def test_begins_at_random_when_nothing_was_learned(surrogate: MetaSurrogate) -> None:

@@ -21,7 +21,7 @@ from optuna_tnas.spaces import MobileNetV3Space
 
 SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
 ABLATIONS = [name for name in peers.names() if name.startswith("ablation_")]
-SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8)
+SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, gp="published")
 
 
 def past(name: str, seed: int) -> optuna.Study:

@@ -1,0 +1,60 @@
+"""The default surrogate without one of its parts; the weights stay those of meta-training."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+from torch import Tensor
+
+from benchmarks.peers import Setting
+from benchmarks.peers._meta import meta_trained
+from optuna_tnas import MetaDataset
+from optuna_tnas import MetaSurrogate
+from optuna_tnas.meta.past import past_of
+
+
+class _NoLatents(nn.Module):
+    """In the place of xi: all architectures are alike to the deep kernel."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self._width = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.new_zeros(*x.shape[:-1], self._width)
+
+
+class _NoStructure:
+    """In the place of the structure's encoder, the same for the structure's kernel."""
+
+    width = 1
+
+    def __call__(self, X: np.ndarray) -> Tensor:
+        return torch.zeros(len(X), 1, dtype=torch.double)
+
+
+def without_past(setting: Setting) -> MetaSurrogate:
+    """Nothing is predicted; the search begins with the warm-start set."""
+    surrogate = meta_trained(setting, "default")
+    surrogate.past = None
+    return surrogate
+
+
+def without_deep_kernel(setting: Setting) -> MetaSurrogate:
+    """Neither the past studies' Gaussian processes nor the new one's have it."""
+    surrogate = meta_trained(setting, "default")
+    surrogate.kernel.network = _NoLatents(surrogate.n_latents)
+    return _learned_anew(surrogate, setting)
+
+
+def without_structure(setting: Setting) -> MetaSurrogate:
+    """Neither the past studies' Gaussian processes nor the new one's have its kernel."""
+    surrogate = meta_trained(setting, "default")
+    vars(surrogate)["structure"] = _NoStructure()
+    return _learned_anew(surrogate, setting)
+
+
+def _learned_anew(surrogate: MetaSurrogate, setting: Setting) -> MetaSurrogate:
+    surrogate.past = past_of(surrogate, MetaDataset.from_studies(setting.history, setting.space))
+    return surrogate

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+import torch
+
+from benchmarks import peers
+from benchmarks.peers import _parts
+from benchmarks.peers import Setting
+from benchmarks.peers._meta import meta_trained
+from optuna_tnas import Config
+from optuna_tnas.spaces import CellSpace
+
+
+SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
+METHODS = [name for name in peers.names() if name.startswith("default_")]
+SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8)
+
+
+def past(name: str, seed: int) -> optuna.Study:
+    study = optuna.create_study(
+        study_name=name, direction="maximize", sampler=optuna.samplers.RandomSampler(seed)
+    )
+    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
+    return study
+
+
+@pytest.fixture
+def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
+    return Setting(SPACE, (past("a", 0), past("b", 1)), seed=3, cache=tmp_path / "meta")
+
+
+def search(setting: Setting, method: str) -> list[dict[str, str]]:
+    study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
+    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
+    return [trial.params for trial in study.trials]
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_resumed_run_repeats_itself(method: str, setting: Setting) -> None:
+    assert search(setting, method) == search(setting, method)
+
+
+def test_each_part_makes_a_difference(setting: Setting) -> None:
+    found = [search(setting, method) for method in (*METHODS, "tnas")]
+    assert len(METHODS) == 3
+    assert all(a != b for i, a in enumerate(found) for b in found[:i])
+
+
+def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -> None:
+    X = SPACE.sample(20, np.random.default_rng(0))
+    whole = meta_trained(setting, "default")
+    n, inputs = whole.n_latents, whole.inputs(X, None)
+    shallow = _parts.without_deep_kernel(setting).inputs(X, None)
+    assert not shallow[:, :n].any()
+    assert torch.equal(shallow[:, n:-1], inputs[:, n:-1])
+    flat = _parts.without_structure(setting).inputs(X, None)
+    assert not flat[:, n:-1].any()
+    assert torch.equal(flat[:, :n], inputs[:, :n])
+    new = _parts.without_past(setting).inputs(X, None)
+    assert not new[:, -1].any()
+    assert torch.equal(new[:, :-1], inputs[:, :-1])
+    for other in (shallow, flat):
+        assert other[:, -1].std() > 0
+        assert not torch.allclose(other[:, -1], inputs[:, -1])

@@ -1,0 +1,105 @@
+"""What a history predicts on a new task."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from optuna_tnas.config import Config
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.meta import past
+from optuna_tnas.meta.history import MetaDataset
+from optuna_tnas.meta.history import Task
+from optuna_tnas.meta.past import past_of
+from optuna_tnas.meta.training import meta_train
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.prior import MetaSurrogate
+
+
+CONV = 2
+
+
+def prediction(surrogate: MetaSurrogate, dataset: DatasetSample | None = None) -> np.ndarray:
+    return surrogate.inputs(surrogate.space.enumerate(), dataset)[:, -1].numpy()
+
+
+def rank_correlation(surrogate: MetaSurrogate, dataset: DatasetSample | None = None) -> float:
+    """Of the prediction with the number of convolutions."""
+    convolutions = (surrogate.space.enumerate() == CONV).sum(axis=1)
+    return float(np.corrcoef(prediction(surrogate, dataset), convolutions)[0, 1])
+
+
+@pytest.fixture(scope="module")
+def history(space: Space, task_of: Callable[..., Task]) -> MetaDataset:
+    return MetaDataset(space, tuple(task_of(seed) for seed in range(6)))
+
+
+@pytest.fixture
+def surrogate(space: Space, config: Config) -> MetaSurrogate:
+    return MetaSurrogate(space, config, n_features=5).requires_grad_(False).eval()
+
+
+def test_even_random_weights_predict_what_all_tasks_agree_on(
+    surrogate: MetaSurrogate, history: MetaDataset
+) -> None:
+    surrogate.past = past_of(surrogate, history)
+    assert rank_correlation(surrogate) > 0.8
+
+
+def test_training_leaves_a_prediction_in_the_default_only(
+    config: Config, history: MetaDataset
+) -> None:
+    assert rank_correlation(meta_train(history, config=config)) > 0.8
+    published = meta_train(history, config=replace(config, gp="published"))
+    assert published.past is None
+    assert published.inputs(history.tasks[0].X, None).shape[1] == published.n_latents
+
+
+def test_tasks_that_contradict_each_other_predict_little(
+    surrogate: MetaSurrogate, space: Space, task_of: Callable[..., Task]
+) -> None:
+    both = tuple(task_of(seed, sign) for seed in range(3) for sign in (1.0, -1.0))
+    surrogate.past = past_of(surrogate, MetaDataset(space, both))
+    mixed = prediction(surrogate)
+    surrogate.past = past_of(surrogate, MetaDataset(space, both[::2]))
+    assert mixed.std() < prediction(surrogate).std() / 2
+
+
+def test_a_known_data_set_says_which_tasks_to_believe(
+    space: Space,
+    config: Config,
+    task_of: Callable[..., Task],
+    dataset_of: Callable[[int, float], DatasetSample],
+) -> None:
+    tasks = [
+        task_of(seed, sign, dataset_of(seed, sign)) for seed in range(5) for sign in (1.0, -1.0)
+    ]
+    config = replace(config, outer_steps=60)
+    surrogate = meta_train(MetaDataset(space, tuple(tasks)), config=config)
+    positive, negative = (rank_correlation(surrogate, dataset_of(9, sign)) for sign in (1, -1))
+    assert positive > 0.3
+    assert negative < -0.3
+
+
+def test_very_long_studies_are_thinned(
+    surrogate: MetaSurrogate, history: MetaDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(past, "USED", 10)
+    found = past_of(surrogate, history)
+    assert np.bincount(found.task).tolist() == 6 * [10]
+    assert found.X.shape == (60, 3)
+    assert found.weights.shape == (2, 60)
+    assert found.weights.dtype == torch.double
+
+
+def test_a_study_of_equal_values_counts_but_predicts_nothing(
+    surrogate: MetaSurrogate, space: Space
+) -> None:
+    X = space.sample(10, np.random.default_rng(0))
+    history = MetaDataset(space, (Task("a", X, np.full(10, 0.5)),))
+    surrogate.past = past_of(surrogate, history)
+    assert not prediction(surrogate).any()
