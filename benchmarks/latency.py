@@ -34,6 +34,7 @@ import torch
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
+from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 import optuna_tnas.sampler
 from optuna_tnas.spaces import NASBench201Space
@@ -49,7 +50,7 @@ REPEATS = 9
 ENCODING = "encoding, once"
 PARTS: Mapping[str, tuple[Any, str]] = {
     "reading trials": (optuna_tnas.sampler.trials, "read_study"),
-    "fit": (optuna_tnas.surrogate.suggestion, "fit_study_gp"),
+    "fit": (MetaSurrogate, "condition"),
     "scoring": (optuna_tnas.surrogate.candidates.WholeSpace, "best"),
     ENCODING: (optuna_tnas.surrogate.suggestion, "candidates_of"),
 }
