@@ -1,8 +1,7 @@
-"""The Gaussian process on one study, in the deep kernel's latent space.
+"""The Gaussian process on one study: the default one and the published one.
 
 Notation: ``Z`` are latents (xi's outputs, ``n x M``), ``y`` scaled labels (``n``). The encoders
-stay as meta-learned; what adapts to the study are the GP's own hyper-parameters: constant mean,
-output scale, lengthscale and noise.
+stay as meta-learned; what adapts to the study are the GP's own hyper-parameters.
 """
 
 from __future__ import annotations
