@@ -21,6 +21,7 @@ from gpytorch.means import ConstantMean
 from gpytorch.means import Mean
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.cholesky import psd_safe_cholesky
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -141,7 +142,7 @@ def evidence(inputs: Tensor, y: Tensor, n_latents: int) -> Evidence:
     """What the scales are fitted to; arguments as above."""
     kernel = TransferKernel(n_latents, CENTER.variances)
     fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
-    return Evidence(y.numpy(), inputs[:, -1].numpy(), fixed.numpy(), R.numpy(), CENTER)
+    return Evidence(y.numpy(), inputs[:, -1].numpy(), fixed.numpy(), np.stack(R), CENTER)
 
 
 def fit_published_gp(Z: Tensor, y: Tensor, start: HyperParameters) -> StudyGP:

@@ -57,13 +57,6 @@ _MEAN_VARIANCE = 100.0
 _WEIGHT_VARIANCE = 0.25
 
 
-def _correlations(latents: Tensor, structure: Tensor) -> Tensor:
-    """Of two distances, Matern 5/2 and Gaussian, each with lengthscale 1: ``2 x ...``."""
-    a = 5**0.5 * latents
-    deep = (1 + a + a.square() / 3) * torch.exp(-a)
-    return torch.stack([deep, torch.exp(-structure.square() / 2)])
-
-
 class TransferKernel(Kernel):
     """``fixed + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and prediction.
 
@@ -88,11 +81,15 @@ class TransferKernel(Kernel):
             covariance = covariance + (v.unsqueeze(-1) if diag else v[..., None, None]) * R
         return covariance
 
-    def correlations(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
-        """``R_j``: ``2 x ... x n x m``, or ``2 x ... x n``."""
+    def correlations(self, x1: Tensor, x2: Tensor, diag: bool = False) -> tuple[Tensor, Tensor]:
+        """``R_1`` and ``R_2``: ``... x n x m``, or ``... x n``."""
+        if diag and x1 is x2:
+            ones = x1.new_ones(x1.shape[:-1])
+            return ones, ones
         distance = _paired_distance if diag else torch.cdist
         latents, structure = slice(0, self.n_latents), slice(self.n_latents, -1)
-        return _correlations(*(distance(x1[..., s], x2[..., s]) for s in (latents, structure)))
+        deep = _matern(distance(x1[..., latents], x2[..., latents]))
+        return deep, _gaussian(distance(x1[..., structure], x2[..., structure]))
 
     def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
         """What has no scale to fit: ``... x n x m``, or ``... x n``."""
@@ -105,3 +102,14 @@ class TransferKernel(Kernel):
 def _paired_distance(x1: Tensor, x2: Tensor) -> Tensor:
     distance: Tensor = torch.linalg.vector_norm(x1 - x2, dim=-1)
     return distance
+
+
+def _matern(distance: Tensor) -> Tensor:
+    """Matern 5/2 with lengthscale 1."""
+    a = 5**0.5 * distance
+    return (1 + a + a.square() / 3) * torch.exp(-a)
+
+
+def _gaussian(distance: Tensor) -> Tensor:
+    """With lengthscale 1."""
+    return torch.exp(-distance.square() / 2)

@@ -50,7 +50,8 @@ def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
         n_latents: How many of an input's columns are latents.
     """
     kernel = TransferKernel(n_latents, _VARIANCES).double()
-    signal = torch.tensordot(kernel.variances, kernel.correlations(inputs, inputs), dims=1)
+    parts = zip(kernel.variances, kernel.correlations(inputs, inputs), strict=True)
+    signal = sum(v * R for v, R in parts)
     noise = _NOISE * torch.eye(len(y), dtype=y.dtype)
     return torch.outer(kernel.variances, torch.linalg.solve(signal + noise, y))
 
@@ -60,7 +61,7 @@ def predict(inputs: Tensor, past_inputs: Tensor, weights: Tensor, n_latents: int
     """``mu`` of ``n x d`` inputs, from the ``N x d`` of the past: ``n``."""
     kernel = TransferKernel(n_latents, (1.0, 1.0))
     means = [
-        torch.einsum("jnm,jm->n", kernel.correlations(chunk, past_inputs), weights)
+        sum(R @ w for R, w in zip(kernel.correlations(chunk, past_inputs), weights, strict=True))
         for chunk in inputs.split(_CHUNK)
     ]
     return torch.cat(means)
