@@ -16,6 +16,7 @@ from botorch.acquisition import qUpperConfidenceBound
 from botorch.acquisition import UpperConfidenceBound
 from botorch.exceptions.warnings import NumericsWarning
 from botorch.sampling import SobolQMCNormalSampler
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -50,8 +51,8 @@ class Ranking(Protocol):
     def values(self, Z: Tensor) -> Tensor:
         """``n x d`` inputs -> ``n`` values, higher is better."""
 
-    def best(self, Z: Tensor) -> int:
-        """Position of the best of ``n x d`` candidates."""
+    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
+        """Position of the best of ``n x d`` candidates, at ``m`` ascending positions."""
 
 
 class Prediction:
@@ -61,9 +62,9 @@ class Prediction:
         """The last column."""
         return Z[:, -1]
 
-    def best(self, Z: Tensor) -> int:
+    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
         """The first of the best."""
-        return int(self.values(Z).argmax())
+        return int(allowed[self.values(Z).numpy()[allowed].argmax()])
 
 
 class Acquisition:
@@ -86,19 +87,24 @@ class Acquisition:
         """``n x d`` inputs -> ``n`` closed-form values, running trials left aside."""
         return _evaluate(self._alone, Z.unsqueeze(-2))
 
-    def best(self, Z: Tensor) -> int:
+    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
         """Position of the best of ``n x d`` candidates, running trials being pending.
 
         Every candidate is scored in closed form: what the Monte Carlo value of one candidate
         estimates. The best of them are then scored jointly with the running trials, if there
         are any. Ties go to the higher posterior mean, then to the first.
+
+        Args:
+            Z: All candidates, so that what is remembered of them is used.
+            allowed: ``m`` ascending positions, m >= 1.
         """
-        values = self.values(Z)
-        if len(self._pending) == 0:
-            return self._first_best(Z, values)
-        shortlist = values.topk(min(_SHORTLIST, len(Z))).indices.sort().values
-        joint = self._joint_values(Z[shortlist])
-        return int(shortlist[self._first_best(Z[shortlist], joint)])
+        rows = torch.from_numpy(allowed)
+        values = self.values(Z)[rows]
+        if len(self._pending) > 0:
+            shortlist = values.topk(min(_SHORTLIST, len(rows))).indices.sort().values
+            rows = rows[shortlist]
+            values = self._joint_values(Z[rows])
+        return self._first_best(Z, rows, values)
 
     def _joint_values(self, Z: Tensor) -> Tensor:
         """``n x d`` -> ``n``: the value of each candidate together with the running trials.
@@ -110,8 +116,8 @@ class Acquisition:
         pending = self._pending.expand(len(Z), -1, -1)
         return _evaluate(self._joint, torch.cat([pending, Z.unsqueeze(-2)], dim=-2))
 
-    def _first_best(self, Z: Tensor, values: Tensor) -> int:
-        ties = (values == values.max()).nonzero().flatten()
+    def _first_best(self, Z: Tensor, rows: Tensor, values: Tensor) -> int:
+        ties = rows[values == values.max()]
         if len(ties) == 1:
             return int(ties[0])
         with torch.no_grad():

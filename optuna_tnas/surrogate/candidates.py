@@ -12,6 +12,8 @@ from torch import Tensor
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.acquisition import Ranking
+from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
@@ -23,6 +25,9 @@ class Candidates(Protocol):
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """``n x P`` architectures -> ``n x d`` inputs of the study's GP."""
+
+    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
+        """The GP on ``n x P`` architectures with ``n`` scaled labels."""
 
     def best(
         self,
@@ -74,6 +79,8 @@ class WholeSpace:
         self._group = surrogate.groups(self._X)  # N
         first = np.unique(self._group, return_index=True)[1]
         self._Z = surrogate.inputs(self._X[first], dataset)  # groups x d
+        self._surrogate = surrogate
+        self._remembered = Remembered(self._Z, surrogate.n_latents)
 
     def _code(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self._radix)))
@@ -84,6 +91,10 @@ class WholeSpace:
     def inputs(self, X: np.ndarray) -> Tensor:
         """Looked up."""
         return self._Z[torch.from_numpy(self._groups_of(X))]
+
+    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
+        """Its correlations with the space are remembered."""
+        return self._surrogate.condition(self.inputs(X), y, self._remembered)
 
     def best(
         self,
@@ -101,8 +112,7 @@ class WholeSpace:
         new_network = open_ & ~np.isin(self._group, self._groups_of(avoided))
         new = open_ & ~np.isin(self._codes, self._code(avoided))
         rows = np.flatnonzero(next((some for some in (new_network, new) if some.any()), open_))
-        groups = np.unique(self._group[rows])
-        chosen = groups[acquisition.best(self._Z[torch.from_numpy(groups)])]
+        chosen = acquisition.best(self._Z, np.unique(self._group[rows]))
         return np.asarray(self._X[rows[self._group[rows] == chosen][0]])
 
 
@@ -122,6 +132,10 @@ class SearchedSpace:
     def inputs(self, X: np.ndarray) -> Tensor:
         """Encoded when asked for."""
         return self._surrogate.inputs(X, self._dataset)
+
+    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
+        """Nothing is remembered: candidates are others each time."""
+        return self._surrogate.condition(self.inputs(X), y)
 
     def best(
         self,
@@ -145,7 +159,7 @@ class SearchedSpace:
             pool, Z = np.concatenate([pool, new]), torch.cat([Z, self.inputs(new)])
         allowed = ~_contained(pool, avoided)
         rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
-        return np.asarray(pool[rows[acquisition.best(Z[torch.from_numpy(rows)])]])
+        return np.asarray(pool[acquisition.best(Z, rows)])
 
     def _fix(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
         return np.unique(fix(self._space, X, fixed), axis=0)

@@ -28,6 +28,7 @@ from torch import Tensor
 from optuna_tnas.surrogate.fitting import Evidence
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.fitting import Scales
+from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.kernel import TransferKernel
 
 
@@ -106,7 +107,9 @@ class PastMean(Mean):
         return self.scale * x[..., -1]
 
 
-def fit_transfer_gp(inputs: Tensor, y: Tensor, n_latents: int) -> StudyGP:
+def fit_transfer_gp(
+    inputs: Tensor, y: Tensor, n_latents: int, remembered: Remembered | None = None
+) -> StudyGP:
     """The default GP on a study: what the past predicts, and a residual that can unlearn it.
 
     With the study's unit ``g``, the past's prediction ``mu`` and the correlations ``R_j``::
@@ -120,11 +123,12 @@ def fit_transfer_gp(inputs: Tensor, y: Tensor, n_latents: int) -> StudyGP:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
         y: ``n`` float64 scaled labels.
         n_latents: How many of an input's columns are latents.
+        remembered: Correlations with the candidates.
     """
     scales = evidence(inputs, y, n_latents).fit()
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=scales.noise * scales.label**2)
-    kernel = ScaleKernel(TransferKernel(n_latents, scales.variances)).double()
+    kernel = ScaleKernel(TransferKernel(n_latents, scales.variances, remembered)).double()
     gp = StudyGP(
         inputs,
         y.unsqueeze(-1),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -56,6 +57,52 @@ class DeepKernel(Kernel):
 _MEAN_VARIANCE = 100.0
 _WEIGHT_VARIANCE = 0.25
 
+_MAX_REMEMBERED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
+
+
+class Remembered:
+    """The correlations of a search's trials with all candidates, which never change.
+
+    A trial's row is computed by itself, so that it is the same in a search that was resumed.
+
+    Args:
+        candidates: ``N x d`` inputs.
+        n_latents: As for :class:`TransferKernel`.
+    """
+
+    def __init__(self, candidates: Tensor, n_latents: int) -> None:
+        self._candidates = candidates
+        self._n_latents = n_latents
+        self._rows: dict[bytes, Tensor] = {}  # a trial's input -> 2 x N
+        self._asked = candidates[:0]  # all trials of the last question, and its 2 x n x N
+        self._R = candidates.new_empty(2, 0, len(candidates))
+        self._capacity = _MAX_REMEMBERED // max(1, len(candidates))
+
+    def covers(self, x: Tensor, run: Tensor) -> bool:
+        """Whether ``x`` are not too many and ``run`` is a run of candidates in the same memory."""
+        storages = [t.untyped_storage().data_ptr() for t in (run, self._candidates)]
+        return storages[0] == storages[1] and x.ndim == run.ndim == 2 and len(x) <= self._capacity
+
+    def correlations(self, x: Tensor, run: Tensor) -> tuple[Tensor, Tensor]:
+        """``R_1`` and ``R_2`` of ``n x d`` inputs and ``m`` candidates: ``n x m``."""
+        if not torch.equal(x, self._asked):
+            self._asked, self._R = x, self._all(x)
+        first = run.storage_offset() // run.shape[1]
+        deep, structure = self._R[..., first : first + len(run)]
+        return deep, structure
+
+    def _all(self, x: Tensor) -> Tensor:
+        if len(self._rows) + len(x) > self._capacity:
+            self._rows.clear()
+        return torch.stack([self._row(input_) for input_ in x], dim=1)
+
+    def _row(self, input_: Tensor) -> Tensor:
+        key = input_.numpy().tobytes()
+        if key not in self._rows:
+            both = _correlations(input_[None], self._candidates, self._n_latents)
+            self._rows[key] = torch.cat(both)
+        return self._rows[key]
+
 
 class TransferKernel(Kernel):
     """``fixed + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and prediction.
@@ -64,13 +111,21 @@ class TransferKernel(Kernel):
         n_latents: How many of an input's columns are latents; the last one is the past's
             prediction, those between are the structure.
         variances: ``v_1, v_2``, of every kernel of a batch.
+        remembered: Correlations with candidates that are asked about again and again.
     """
 
     has_lengthscale = False
 
-    def __init__(self, n_latents: int, variances: Sequence[float], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        n_latents: int,
+        variances: Sequence[float],
+        remembered: Remembered | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.n_latents = n_latents
+        self._remembered = remembered
         shape = torch.Size([*self.batch_shape, len(variances)])
         self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
 
@@ -78,7 +133,7 @@ class TransferKernel(Kernel):
         """``... x n x d`` and ``... x m x d`` -> ``... x n x m``, or ``... x n`` if ``diag``."""
         covariance = self.fixed(x1, x2, diag)
         for v, R in zip(self.variances.unbind(-1), self.correlations(x1, x2, diag), strict=True):
-            covariance = covariance + (v.unsqueeze(-1) if diag else v[..., None, None]) * R
+            covariance = covariance.addcmul(v.unsqueeze(-1) if diag else v[..., None, None], R)
         return covariance
 
     def correlations(self, x1: Tensor, x2: Tensor, diag: bool = False) -> tuple[Tensor, Tensor]:
@@ -86,17 +141,26 @@ class TransferKernel(Kernel):
         if diag and x1 is x2:
             ones = x1.new_ones(x1.shape[:-1])
             return ones, ones
-        distance = _paired_distance if diag else torch.cdist
-        latents, structure = slice(0, self.n_latents), slice(self.n_latents, -1)
-        deep = _matern(distance(x1[..., latents], x2[..., latents]))
-        return deep, _gaussian(distance(x1[..., structure], x2[..., structure]))
+        if self._remembered is not None and self._remembered.covers(x1, x2):
+            return self._remembered.correlations(x1, x2)
+        return _correlations(x1, x2, self.n_latents, _paired_distance if diag else torch.cdist)
 
     def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
         """What has no scale to fit: ``... x n x m``, or ``... x n``."""
         mine, other = x1[..., -1], x2[..., -1]
         if not diag:
             mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
-        return _MEAN_VARIANCE + _WEIGHT_VARIANCE * mine * other
+        return torch.add((_WEIGHT_VARIANCE * mine) * other, _MEAN_VARIANCE)
+
+
+def _correlations(
+    x1: Tensor,
+    x2: Tensor,
+    n_latents: int,
+    distance: Callable[[Tensor, Tensor], Tensor] = torch.cdist,
+) -> tuple[Tensor, Tensor]:
+    deep = _matern(distance(x1[..., :n_latents], x2[..., :n_latents]))
+    return deep, _gaussian(distance(x1[..., n_latents:-1], x2[..., n_latents:-1]))
 
 
 def _paired_distance(x1: Tensor, x2: Tensor) -> Tensor:

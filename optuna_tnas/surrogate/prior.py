@@ -33,6 +33,7 @@ from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.past import Past
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.structure import StructureEncoder
@@ -216,11 +217,13 @@ class MetaSurrogate(nn.Module):
             inputs[:, -1] = predict(inputs, self._past_inputs, past.weights, self.n_latents)
         return inputs
 
-    def condition(self, inputs: Tensor, y: Tensor) -> StudyGP:
+    def condition(
+        self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
+    ) -> StudyGP:
         """The GP on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
         if self.config.gp == "published":
             return fit_published_gp(inputs, y, self.hyperparameters)
-        return fit_transfer_gp(inputs, y, self.n_latents)
+        return fit_transfer_gp(inputs, y, self.n_latents, remembered)
 
     def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """The default GP's inputs, but 0 where the prediction is: ``n x (M + S + 1)``."""

@@ -101,7 +101,7 @@ class Suggester:
     def _acquire(self, study: StudyData, seed: int) -> Acquisition:
         """An acquisition function of a GP on the study's trials."""
         y = torch.from_numpy(scale_labels(study.y))
-        gp = self.surrogate.condition(self._candidates.inputs(study.X), y)
+        gp = self._candidates.condition(study.X, y)
         pending = self._candidates.inputs(study.pending)
         return Acquisition(self._acquisition, gp, pending, seed)
 

@@ -19,6 +19,7 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.acquisition import AcquisitionName
 from optuna_tnas.surrogate.acquisition import check_acquisition
+from optuna_tnas.surrogate.acquisition import Prediction
 from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
@@ -101,7 +102,7 @@ def test_best_is_that_of_brute_force_with_pending(name: AcquisitionName, n_pendi
         gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
         pending = Z[: 2 * n_pending : 2]
         values = joint_values(name, gp, pending, Z, seed)
-        chosen = Acquisition(name, gp, pending, seed).best(Z)
+        chosen = Acquisition(name, gp, pending, seed).best(Z, np.arange(len(Z)))
         assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
@@ -110,7 +111,7 @@ def test_shortlist_does_not_lose_the_best() -> None:
         gp, Z = random_gp(8, seed), random_latents(2000, seed + 100)
         top = Acquisition("qei", gp, NO_PENDING, seed).values(Z).topk(3).indices
         values = joint_values("qei", gp, Z[top], Z, seed)
-        chosen = Acquisition("qei", gp, Z[top], seed).best(Z)
+        chosen = Acquisition("qei", gp, Z[top], seed).best(Z, np.arange(len(Z)))
         assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
@@ -119,14 +120,14 @@ def test_best_without_pending_has_the_highest_value(name: AcquisitionName) -> No
     for seed in range(5):
         gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
         acquisition = Acquisition(name, gp, NO_PENDING, seed)
-        assert acquisition.best(Z) == int(acquisition.values(Z).argmax())
+        assert acquisition.best(Z, np.arange(len(Z))) == int(acquisition.values(Z).argmax())
 
 
 def test_what_is_pending_is_not_chosen_again() -> None:
     for seed in range(5):
         gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
-        alone = Acquisition("qei", gp, NO_PENDING, seed).best(Z)
-        chosen = Acquisition("qei", gp, Z[[alone]], seed).best(Z)
+        alone = Acquisition("qei", gp, NO_PENDING, seed).best(Z, np.arange(len(Z)))
+        chosen = Acquisition("qei", gp, Z[[alone]], seed).best(Z, np.arange(len(Z)))
         assert chosen != alone
         assert (Z[chosen] - Z[alone]).norm() > 0.1
 
@@ -145,8 +146,8 @@ def test_ties_go_to_the_higher_mean() -> None:
     acquisition = Acquisition("qei", gp, NO_PENDING, seed=0)
     assert acquisition.values(Z).tolist() == [0.0] * 10
     means = gp.posterior(Z.unsqueeze(-2)).mean.flatten()
-    assert acquisition.best(Z) == int(means.argmax()) != 0
-    assert acquisition.best(Z.flip(0)) == 9 - int(means.argmax())
+    assert acquisition.best(Z, np.arange(len(Z))) == int(means.argmax()) != 0
+    assert acquisition.best(Z.flip(0), np.arange(10)) == 9 - int(means.argmax())
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -155,7 +156,8 @@ def test_ties_with_equal_means_go_to_the_first(name: AcquisitionName) -> None:
     gp = random_gp(8, seed=0)
     Z = gp.train_inputs[0]
     known, far = Z[gp.train_targets.argsort()[:3]], 1e5 * random_latents(20, seed=1).abs()
-    chosen = Acquisition(name, gp, NO_PENDING, seed=0).best(torch.cat([known, far]))
+    both = torch.cat([known, far])
+    chosen = Acquisition(name, gp, NO_PENDING, seed=0).best(both, np.arange(len(both)))
     assert chosen == 3
 
 
@@ -166,7 +168,7 @@ def test_one_seed_gives_one_choice(name: AcquisitionName) -> None:
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
         acquisition = Acquisition(name, gp, Z[:2], seed=3)
-        values.append((acquisition.values(Z), acquisition.best(Z)))
+        values.append((acquisition.values(Z), acquisition.best(Z, np.arange(len(Z)))))
     assert torch.equal(values[0][0], values[1][0])
     assert values[0][1] == values[1][1]
 
@@ -194,5 +196,16 @@ def test_untrained_surrogate_agrees_with_a_plain_gp(
     gp = study_gp(surrogate, X[::7])
     Z = surrogate.inputs(X, None)
     exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
-    chosen = Acquisition("qei", gp, Z[:0], seed=0).best(Z)
+    chosen = Acquisition("qei", gp, Z[:0], seed=0).best(Z, np.arange(len(Z)))
     assert exact[chosen] > exact.max() - 0.02
+
+
+@pytest.mark.parametrize("n_pending", [0, 2])
+def test_only_what_is_allowed_is_chosen(n_pending: int) -> None:
+    gp, Z = random_gp(8, seed=0), random_latents(300, seed=1)
+    acquisition = Acquisition("qei", gp, Z[:n_pending], seed=0)
+    allowed = np.arange(5, 300, 7)
+    chosen = acquisition.best(Z, allowed)
+    assert chosen in allowed
+    assert chosen == allowed[acquisition.best(Z[allowed], np.arange(len(allowed)))]
+    assert Prediction().best(Z, allowed) == allowed[int(Z[allowed, -1].argmax())]

@@ -17,7 +17,9 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from optuna_tnas.surrogate import kernel as kernels
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.kernel import TransferKernel
 
 
@@ -118,3 +120,50 @@ def test_transfer_kernel_is_positive_semidefinite() -> None:
     K = TransferKernel(3, (0.7, 1.3))(torch.cat([x, x[:10]])).to_dense()
     torch.testing.assert_close(K, K.mT)
     assert torch.linalg.eigvalsh(K).min() > -1e-8
+
+
+@pytest.fixture
+def candidates() -> Tensor:
+    return torch.randn(40, 7, dtype=torch.double)
+
+
+def test_remembered_correlations_are_the_kernels(candidates: Tensor) -> None:
+    remembered = Remembered(candidates, 3)
+    plain, fast = TransferKernel(3, (0.7, 1.3)), TransferKernel(3, (0.7, 1.3), remembered)
+    for n in (1, 5, 6, 3):  # more trials, and fewer: another study's
+        x = candidates[torch.arange(n) * 4]
+        for run in (candidates, candidates[10:25], candidates[[3, 1]], torch.randn(4, 7).double()):
+            torch.testing.assert_close(fast(x, run).to_dense(), plain(x, run).to_dense())
+
+
+def test_what_is_remembered_does_not_depend_on_the_order_of_questions(candidates: Tensor) -> None:
+    x = candidates[:9].clone()
+    at_once, one_by_one = Remembered(candidates, 3), Remembered(candidates, 3)
+    for n in range(1, 10):
+        one_by_one.correlations(x[:n], candidates)
+    for a, b in zip(
+        at_once.correlations(x, candidates), one_by_one.correlations(x, candidates), strict=True
+    ):
+        assert torch.equal(a, b)
+
+
+def test_only_candidates_in_their_own_memory_are_covered(candidates: Tensor) -> None:
+    remembered = Remembered(candidates, 3)
+    x = candidates[:3]
+    assert remembered.covers(x, candidates)
+    assert remembered.covers(x, candidates[5:9])
+    assert not remembered.covers(x, candidates.clone())
+    assert not remembered.covers(x, candidates[:, None])
+
+
+def test_memory_has_a_limit(candidates: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "_MAX_REMEMBERED", 5 * 40)
+    remembered = Remembered(candidates, 3)
+    assert not remembered.covers(candidates[:6], candidates)
+    for first in range(10):
+        x = candidates[first : first + 4]
+        deep, _ = remembered.correlations(x, candidates)
+        torch.testing.assert_close(
+            deep, TransferKernel(3, (1.0, 1.0)).correlations(x, candidates)[0]
+        )
+        assert len(remembered._rows) <= 5
