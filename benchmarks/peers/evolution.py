@@ -5,6 +5,11 @@ Of the 10 youngest architectures, 10 are drawn with repeats; the best of them is
 next, which differs in one choice. The first 10 are random. Nothing keeps a child from having been
 tried before. Population and sample size are what NAS-Bench-201's authors chose for its space (Dong
 and Yang, ICLR 2020; an example in their code has a sample of 3).
+
+Check: `--space nasbench201 --target c10 --seeds 10 --trials 100`, and the report's `--tasks`: mean
+test accuracy 93.68 and 94.09 after 50 and 100 evaluations, where random search has 93.58 and 93.72
+(published for random search, after more than 500: 93.70). For evolution no published figure by
+number of evaluations was found.
 """
 
 from __future__ import annotations

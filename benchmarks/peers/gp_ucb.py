@@ -4,6 +4,8 @@ As :mod:`benchmarks.peers.gp_ei`, but the candidate with the largest mean + 2 st
 is next, which is ``beta=4`` of botorch's ``UpperConfidenceBound``. Srinivas et al., "Gaussian
 Process Optimization in the Bandit Setting" (ICML 2010), have 2.2 at the first and 2.8 at the 50th
 of 15,625 candidates (delta = 0.1, their beta divided by 5 as in their experiments).
+
+Only its acquisition is its own; for the model's check see ``gp_ei``.
 """
 
 import numpy as np

@@ -3,7 +3,8 @@
 For each past study a GP (see :mod:`benchmarks.peers._gp`) predicts every candidate, in standard
 deviations from that study's mean; the candidates' average over the studies is their rank. Of a
 space too large to list, candidates are 20,000 random architectures and each past study's ten
-best with their neighbors. No paper's method, but what a surrogate of the new task has to beat.
+best with their neighbors. No paper's method, so there is no published figure, but what a surrogate
+of the new task has to beat.
 """
 
 import numpy as np

@@ -2,6 +2,11 @@
 
 The best 5 architectures of each past study come first, round robin over the studies, without
 repeats; then Optuna's TPESampler with its own settings, which counts them among its trials.
+
+Check, as ``gp``'s: after 5 evaluations mean validation accuracy 91.13, 72.20 and 46.08; measured
+elsewhere, from the best 5 of each other data set: 91.54, 73.35 and 46.31. Ours are the best 5 of
+200 random trials. TPE from a random start (``tpe``) has 91.18, 71.71 and 45.96 after 50; measured
+elsewhere 91.35, 72.05 and 46.17.
 """
 
 from __future__ import annotations
