@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
 
@@ -12,36 +12,20 @@ from benchmarks.peers import _meta
 from benchmarks.peers import Setting
 from benchmarks.peers._flat import FlatSurrogate
 from benchmarks.peers._one_hot import one_hot
-from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.datasets import N_FEATURES
-from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
+from tests.benchmarks.peers import small
+from tests.benchmarks.peers.small import search
+from tests.benchmarks.peers.small import SPACE
 
 
-SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
 ABLATIONS = [name for name in peers.names() if name.startswith("ablation_")]
-SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, gp="published")
-
-
-def past(name: str, seed: int) -> optuna.Study:
-    study = optuna.create_study(
-        study_name=name, direction="maximize", sampler=optuna.samplers.RandomSampler(seed)
-    )
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
-    return study
 
 
 @pytest.fixture
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
-    return Setting(SPACE, (past("a", 0), past("b", 1)), seed=3, cache=tmp_path / "meta")
-
-
-def search(setting: Setting, method: str) -> list[dict[str, str]]:
-    study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
-    return [trial.params for trial in study.trials]
+    return small.setting_of(replace(small.SMALL, gp="published"), tmp_path, monkeypatch)
 
 
 def initial(setting: Setting) -> list[dict[str, str]]:
@@ -62,7 +46,7 @@ def test_only_the_random_start_differs_at_the_start(setting: Setting) -> None:
 def test_no_meta_learning_means_the_weights_of_the_beginning(setting: Setting) -> None:
     sampler = peers.make("ablation_untrained", setting)
     weights = sampler._suggester.surrogate.state_dict()
-    fresh = MetaSurrogate(SPACE, SMALL, seed=setting.seed).state_dict()
+    fresh = MetaSurrogate(SPACE, small.SMALL, seed=setting.seed).state_dict()
     trained = _meta.meta_trained(setting, "paper").state_dict()
     assert all(torch.equal(weights[name], fresh[name]) for name in fresh)
     assert any(not torch.equal(weights[name], trained[name]) for name in fresh)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 import torch
 
@@ -11,33 +10,17 @@ from benchmarks import peers
 from benchmarks.peers import _parts
 from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
-from optuna_tnas import Config
-from optuna_tnas.spaces import CellSpace
+from tests.benchmarks.peers import small
+from tests.benchmarks.peers.small import search
+from tests.benchmarks.peers.small import SPACE
 
 
-SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
 METHODS = [name for name in peers.names() if name.startswith("default_")]
-SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8)
-
-
-def past(name: str, seed: int) -> optuna.Study:
-    study = optuna.create_study(
-        study_name=name, direction="maximize", sampler=optuna.samplers.RandomSampler(seed)
-    )
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
-    return study
 
 
 @pytest.fixture
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
-    return Setting(SPACE, (past("a", 0), past("b", 1)), seed=3, cache=tmp_path / "meta")
-
-
-def search(setting: Setting, method: str) -> list[dict[str, str]]:
-    study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
-    return [trial.params for trial in study.trials]
+    return small.setting_of(small.SMALL, tmp_path, monkeypatch)
 
 
 @pytest.mark.parametrize("method", METHODS)
