@@ -11,7 +11,6 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.surrogate.acquisition import Acquisition
 from optuna_tnas.surrogate.acquisition import AcquisitionName
 from optuna_tnas.surrogate.acquisition import Prediction
-from optuna_tnas.surrogate.acquisition import Ranking
 from optuna_tnas.surrogate.candidates import agrees
 from optuna_tnas.surrogate.candidates import Candidates
 from optuna_tnas.surrogate.candidates import candidates_of
@@ -79,13 +78,12 @@ class Suggester:
         """
         if self._is_beginning(study):
             return self._initial(study, fixed, rng)
-        start = study.X[np.argsort(-study.y, kind="stable")[:16]]
-        ranking: Ranking = Prediction()
         if len(study.X) == 0:
-            start = self.surrogate.warm_start
-        else:
-            ranking = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._candidates.best(ranking, start, study.avoided, fixed, rng)
+            known, ranking = self.surrogate.warm_start, Prediction()
+            return self._candidates.best(ranking, known, study.avoided, fixed, rng)
+        best = study.X[np.argsort(-study.y, kind="stable")[:16]]
+        acquisition = self._acquire(study, int(rng.integers(1 << 30)))
+        return self._candidates.best(acquisition, best, study.avoided, fixed, rng)
 
     def _is_beginning(self, study: StudyData) -> bool:
         """Whether the architecture comes from the warm-start set.
