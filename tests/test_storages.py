@@ -143,10 +143,11 @@ def test_killed_within_a_trial_loses_and_repeats_nothing(
     What was completed stays as it was; the interrupted architecture, if it was chosen already,
     is not evaluated again, whether the user leaves its trial running or tells that it failed.
     """
-    worker = start_workers(location=location, study_name=study.study_name, n_trials=N_TRIALS)
+    n_together = N_BEFORE + 5  # no more, however fast the worker is
+    worker = start_workers(location=location, study_name=study.study_name, n_trials=n_together)
     while f"trial {N_BEFORE}" not in worker.stderr.readline():
         assert worker.poll() is None
-    time.sleep(random.uniform(0, 0.2))  # while it chooses, stores or evaluates
+    time.sleep(random.uniform(0, 0.05))  # while it chooses, stores or evaluates
     worker.kill()
     worker.wait()
 
@@ -155,11 +156,11 @@ def test_killed_within_a_trial_loses_and_repeats_nothing(
         if trial.state == TrialState.RUNNING and afterwards == "told to have failed":
             study.tell(trial.number, state=TrialState.FAIL)
     study.sampler = TNASSampler.load(checkpoint, seed=0)
-    n_left = N_BEFORE + 5 - sum(t.state == TrialState.COMPLETE for t in before)
+    n_left = n_together - sum(t.state == TrialState.COMPLETE for t in before)
     study.optimize(objective, n_trials=n_left)
 
     completed = [t for t in study.trials if t.state == TrialState.COMPLETE]
-    assert len(completed) == N_BEFORE + 5
+    assert len(completed) == n_together
     assert outcome(completed)[:N_BEFORE] == outcome(uninterrupted)[:N_BEFORE]
     whole = [tuple(t.params.values()) for t in study.trials if len(t.params) == 6]
     assert len(whole) == len(set(whole))
