@@ -141,9 +141,11 @@ class TransferKernel(Kernel):
         if diag and x1 is x2:
             ones = x1.new_ones(x1.shape[:-1])
             return ones, ones
+        if diag:
+            return _correlations(x1, x2, self.n_latents, _paired_distance)
         if self._remembered is not None and self._remembered.covers(x1, x2):
             return self._remembered.correlations(x1, x2)
-        return _correlations(x1, x2, self.n_latents, _paired_distance if diag else torch.cdist)
+        return _correlations(x1, x2, self.n_latents)
 
     def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
         """What has no scale to fit: ``... x n x m``, or ``... x n``."""

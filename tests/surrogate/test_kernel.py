@@ -136,6 +136,13 @@ def test_remembered_correlations_are_the_kernels(candidates: Tensor) -> None:
             torch.testing.assert_close(fast(x, run).to_dense(), plain(x, run).to_dense())
 
 
+def test_remembered_correlations_have_a_diagonal(candidates: Tensor) -> None:
+    kernel = TransferKernel(3, (0.7, 1.3), Remembered(candidates, 3))
+    x = candidates.flip(0)
+    expected = kernel(x, candidates).to_dense().diagonal()
+    torch.testing.assert_close(kernel(x, candidates, diag=True), expected)
+
+
 def test_what_is_remembered_does_not_depend_on_the_order_of_questions(candidates: Tensor) -> None:
     x = candidates[:9].clone()
     at_once, one_by_one = Remembered(candidates, 3), Remembered(candidates, 3)
