@@ -20,7 +20,9 @@ import torch
 from benchmarks.collect import cells
 from benchmarks.collect import collect
 from benchmarks.collect import main
+from benchmarks.images import load_images
 from optuna_tnas.recipe import Recipe
+from optuna_tnas.recipe import train_and_evaluate
 from optuna_tnas.spaces import NASBench201Space
 
 
@@ -39,7 +41,7 @@ if __name__ == "__main__":
         add, calls = optuna.Study.add_trial, count()
         optuna.Study.add_trial = lambda *a: time.sleep(600) if next(calls) > 2 else add(*a)
     recipe = Recipe(width=4, resolution=8, epochs=1, batch_size=16)
-    collect({storage!r}, ["red", "blue"], 12, 8, 2, 0, recipe)
+    collect({storage!r}, ["red", "blue"], 12, 8, 1, 2, 0, recipe)
 """
 
 
@@ -128,7 +130,7 @@ def test_more_cells_continue_fewer_cells() -> None:
 
 @pytest.mark.usefixtures("in_process")
 def test_studies_hold_the_cells_with_losses_and_attributes(storage: str) -> None:
-    collect(storage, ["red", "blue"], 3, 2, 1, 0, TINY)
+    collect(storage, ["red", "blue"], 3, 2, 0, 1, 0, TINY)
 
     for name in ("red", "blue"):
         study = optuna.load_study(study_name=name, storage=storage)
@@ -143,6 +145,22 @@ def test_studies_hold_the_cells_with_losses_and_attributes(storage: str) -> None
             assert 0 <= trial.user_attrs["accuracy"] <= 1
             assert trial.user_attrs["seconds"] > 0
             assert trial.user_attrs["n_parameters"] > 0
+
+
+@pytest.mark.usefixtures("in_process")
+def test_the_last_cells_are_trained_with_a_second_seed(storage: str) -> None:
+    collect(storage, ["red"], 3, 2, 1, 1, 0, TINY)
+
+    study = optuna.load_study(study_name="red", storage=storage)
+    assert rows(study.trials) == cells("red", 3, 2, 0)
+    assert ["second_log_loss" in t.user_attrs for t in study.trials] == [False, False, True]
+    last = study.trials[-1]
+    data = load_images("red")
+    ops = [*last.params.values()]
+    for seed, value in ((0, last.value), (1, last.user_attrs["second_log_loss"])):
+        result = train_and_evaluate(ops, data.images, data.labels, data.split, TINY, seed)
+        assert result.log_loss == value
+    assert last.value != last.user_attrs["second_log_loss"]
 
 
 def test_a_killed_collection_is_completed_without_loss_or_repeat(storage: str) -> None:
@@ -174,7 +192,7 @@ def test_a_cell_that_another_process_left_running_is_trained(storage: str) -> No
     study.enqueue_trial(SPACE.decode(np.array(cells("red", 1, 1, 0)[0])))
     SPACE.suggest(study.ask())
 
-    collect(storage, ["red"], 2, 2, 1, 0, TINY)
+    collect(storage, ["red"], 2, 2, 0, 1, 0, TINY)
 
     found = [t for t in trials(storage, "red") if t.state == TrialState.COMPLETE]
     assert rows(found) == cells("red", 2, 2, 0)
@@ -182,10 +200,10 @@ def test_a_cell_that_another_process_left_running_is_trained(storage: str) -> No
 
 @pytest.mark.usefixtures("in_process")
 def test_losses_of_two_recipes_are_not_mixed(storage: str) -> None:
-    collect(storage, ["red"], 1, 1, 1, 0, TINY)
+    collect(storage, ["red"], 1, 1, 0, 1, 0, TINY)
 
     with pytest.raises(SystemExit, match="give another --storage"):
-        collect(storage, ["red"], 2, 1, 1, 0, Recipe())
+        collect(storage, ["red"], 2, 1, 0, 1, 0, Recipe())
 
 
 def test_what_is_missing_is_said_plainly(storage: str, monkeypatch: pytest.MonkeyPatch) -> None:
