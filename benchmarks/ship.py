@@ -2,13 +2,14 @@
 
     python -m benchmarks.ship --storage sqlite:///history.db --out optuna_tnas/data/history
 
-Copies every finished study into one journal file and attaches a sample of its image set's
-features; the images stay where they are.
+Copies every finished study whose values repeat into one journal file and attaches a sample of its
+image set's features; the images stay where they are.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 import shutil
 
@@ -16,6 +17,9 @@ import optuna
 from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+from scipy.stats import spearmanr
 from tqdm import tqdm
 
 from benchmarks.images import load_images
@@ -24,15 +28,20 @@ from optuna_tnas.meta.shipped import ARTIFACTS
 from optuna_tnas.meta.shipped import JOURNAL
 
 
+MIN_AGREEMENT = 0.3  # Spearman; far above chance for all sets whose networks learn anything
+
+
 def ship(storage: str, out: Path, n_trials: int) -> None:
-    """Replace the folder ``out`` by the studies that have ``n_trials`` completed trials."""
+    """Replace the folder ``out`` by the studies with ``n_trials`` completed trials that repeat."""
     shutil.rmtree(out, ignore_errors=True)
     (out / ARTIFACTS).mkdir(parents=True)
     journal = JournalStorage(JournalFileBackend(str(out / JOURNAL)))
     artifacts = FileSystemArtifactStore(out / ARTIFACTS)
     for name in tqdm(optuna.get_all_study_names(storage)):
         past = optuna.load_study(study_name=name, storage=storage)
-        if len(past.get_trials(states=(optuna.trial.TrialState.COMPLETE,))) < n_trials:
+        trials = past.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        if len(trials) < n_trials or not repeats(trials):
+            tqdm.write(f"left out: {name}, {len(trials)} trials, repeats: {repeats(trials)}")
             continue
         optuna.copy_study(
             from_study_name=name, from_storage=storage, to_storage=journal, to_study_name=name
@@ -44,13 +53,25 @@ def ship(storage: str, out: Path, n_trials: int) -> None:
         sample.attach(study, artifacts)
 
 
+def repeats(trials: Sequence[FrozenTrial]) -> bool:
+    """Whether two seeds rank the cells alike, or no cell was trained with a second one."""
+    pairs = [
+        (trial.value, trial.user_attrs["second_log_loss"])
+        for trial in trials
+        if "second_log_loss" in trial.user_attrs
+    ]
+    if len(pairs) < 3:
+        return True
+    return bool(spearmanr(*zip(*pairs, strict=True)).statistic >= MIN_AGREEMENT)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--storage", required=True, help="where benchmarks.collect wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder to replace")
-    parser.add_argument("--trials", type=int, default=40, help="trials that a study must have")
+    parser.add_argument("--trials", type=int, default=100, help="trials that a study must have")
     a = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     ship(a.storage, a.out, a.trials)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from optuna.study import Study
 
 
-N_FEATURES = 184  # width of the default featurizer's points
+N_FEATURES = 186  # width of the default featurizer's points
+_N_SIZES = 2  # of them, the same for all points of a data set
 _CELLS = 4  # the image is described on a 4 x 4 grid
 _ORIENTATIONS = 8
 _SIDE = 32
@@ -65,10 +66,11 @@ class DatasetSample:
     def from_arrays(cls, data: Any, labels: Any) -> DatasetSample:
         """Describe images or a table with the default featurizer, which needs no download.
 
-        Images become 184 numbers: colors on a 4 x 4 grid (48), gradient orientations in 8 bins
+        Images become 186 numbers: colors on a 4 x 4 grid (48), gradient orientations in 8 bins
         on the same grid (128), the channels' contrast (3), energy in four bands of the spectrum
-        (4), the logarithm of the side in pixels (1). The columns of a table are standardized
-        and projected on as many fixed random directions.
+        (4), the logarithms of the side in pixels (1) and of how many points and classes the
+        data set has (2): so give all that is trained on. The columns of a table are
+        standardized and projected on as many fixed random directions, before the last two.
 
         Args:
             data: Images ``n x H x W`` or ``n x H x W x C`` with 1 or 3 channels (uint8, or
@@ -80,7 +82,10 @@ class DatasetSample:
         """
         data = _array("data", data)
         featurize = _table_features if data.ndim == 2 else _image_features
-        return cls._build(data, labels, featurize)
+        sample = cls._build(data, labels, featurize)
+        sizes = np.log2([len(data), sample.n_classes]).astype(np.float32)
+        columns = np.broadcast_to(sizes, (len(sample.points), _N_SIZES))
+        return cls(np.concatenate([sample.points, columns], axis=1), sample.labels)
 
     @classmethod
     def from_features(cls, features: Any, labels: Any) -> DatasetSample:
@@ -259,7 +264,8 @@ def _table_features(table: np.ndarray) -> np.ndarray:
     table = table.astype(np.float64)
     spread = table.std(axis=0)
     standardized = (table - table.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    directions = np.random.RandomState(0).standard_normal((table.shape[1], N_FEATURES))
+    width = N_FEATURES - _N_SIZES
+    directions = np.random.RandomState(0).standard_normal((table.shape[1], width))
     return np.asarray(standardized @ directions / np.sqrt(table.shape[1]))
 
 

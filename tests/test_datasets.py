@@ -108,10 +108,18 @@ def test_spectrum_tells_coarse_from_fine() -> None:
     assert bands == [0, 1, 2, 3]
 
 
-def test_last_feature_is_the_size() -> None:
+def test_the_side_of_images_is_a_feature() -> None:
     for side, expected in [(16, -1), (32, 0), (64, 1)]:
         sample = DatasetSample.from_arrays(images(4, side, side), labels(4))
-        assert (sample.points[:, -1] == expected).all()
+        assert (sample.points[:, 183] == expected).all()
+
+
+@pytest.mark.parametrize("shape", [(8, 8), (8, 8, 1), (5,)])
+def test_the_last_features_are_the_sizes_of_the_data_set(shape: tuple[int, ...]) -> None:
+    """Of the whole data set, however few of its points the sample keeps."""
+    sample = DatasetSample.from_arrays(images(1024, *shape), labels(1024, 4))
+    assert len(sample.points) < 1024
+    assert (sample.points[:, -2:] == [10, 2]).all()
 
 
 def test_units_of_a_table_do_not_matter() -> None:
@@ -126,7 +134,7 @@ def test_constant_columns_say_nothing() -> None:
     table[:, 2:] = 3.0
     points = DatasetSample.from_arrays(table, labels(40)).points
     assert np.isfinite(points).all()
-    assert np.linalg.matrix_rank(points) == 2
+    assert np.linalg.matrix_rank(points[:, :-2]) == 2
 
 
 def test_features_are_kept_as_they_are() -> None:
