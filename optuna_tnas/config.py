@@ -21,7 +21,8 @@ class Config:
         dataset_width: Width of phi's attention blocks; a multiple of ``dataset_heads``.
         dataset_heads: Attention heads in phi.
         dataset_dim: Width K of phi's encoding.
-        points_per_class: Points drawn of each class whenever phi reads a data set.
+        max_classes: Classes drawn at most whenever phi reads a data set.
+        points_per_class: Points drawn of each of them.
         joint_layers: Widths of xi's layers; the last one is the kernel's input width M.
         outer_steps: REPTILE's outer updates at most.
         inner_steps: Adam steps on mini-batches in each outer update.
@@ -44,6 +45,7 @@ class Config:
     dataset_width: int = 32
     dataset_heads: int = 4
     dataset_dim: int = 8
+    max_classes: int = 20
     points_per_class: int = 20
     joint_layers: tuple[int, ...] = (64, 32)
     outer_steps: int = 200

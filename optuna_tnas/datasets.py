@@ -124,13 +124,16 @@ class DatasetSample:
             raise DatasetError("The data set has NaN or infinite values; drop or impute them.")
         return cls(points, codes[kept].astype(np.int64))
 
-    def draw(self, per_class: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """Up to ``per_class`` random points of each class.
+    def draw(
+        self, n_classes: int, per_class: int, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Up to ``per_class`` random points of each of up to ``n_classes`` random classes.
 
         Returns:
             ``C x N x F`` float32 points and ``C x N`` bool, False where a class has fewer.
         """
-        groups = [np.flatnonzero(self.labels == c) for c in range(self.n_classes)]
+        drawn_classes = np.sort(rng.permutation(self.n_classes)[:n_classes])
+        groups = [np.flatnonzero(self.labels == c) for c in drawn_classes]
         width = min(per_class, max(len(group) for group in groups))
         points = np.zeros((len(groups), width, self.n_features), dtype=np.float32)
         present = np.zeros((len(groups), width), dtype=bool)

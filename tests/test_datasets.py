@@ -242,7 +242,7 @@ def uneven() -> DatasetSample:
 def test_up_to_so_many_points_of_each_class_are_drawn(
     uneven: DatasetSample, per_class: int
 ) -> None:
-    points, present = uneven.draw(per_class, np.random.default_rng(0))
+    points, present = uneven.draw(9, per_class, np.random.default_rng(0))
     width = min(per_class, 9)
     assert points.shape == (3, width, 1)
     assert points.dtype == np.float32
@@ -256,10 +256,10 @@ def test_up_to_so_many_points_of_each_class_are_drawn(
 
 def test_each_draw_is_another_and_each_point_has_its_turn(uneven: DatasetSample) -> None:
     rng = np.random.default_rng(0)
-    drawn = [tuple(sorted(uneven.draw(3, rng)[0][0, :, 0])) for _ in range(100)]
+    drawn = [tuple(sorted(uneven.draw(9, 3, rng)[0][0, :, 0])) for _ in range(100)]
     assert len(set(drawn)) > 20
     assert {value for row in drawn for value in row} == set(range(1, 10))
-    again = tuple(sorted(uneven.draw(3, np.random.default_rng(0))[0][0, :, 0]))
+    again = tuple(sorted(uneven.draw(9, 3, np.random.default_rng(0))[0][0, :, 0]))
     assert again == drawn[0]
 
 

@@ -6,9 +6,12 @@ Lee et al., "Set Transformer" (ICML 2019); stacked within and across classes by 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import nn
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 
 class DatasetEncoder(nn.Module):
@@ -52,11 +55,29 @@ class DatasetEncoder(nn.Module):
         Returns:
             ``K`` encoding.
         """
-        points = (points - self.feature_mean) / self.feature_scale
-        classes = self.within_class(points, present)  # C x width
-        everything = torch.ones(1, len(classes), dtype=torch.bool, device=present.device)
-        encoding: Tensor = self.across_classes(classes[None], everything)[0]
+        encoding: Tensor = self.together([points], [present])[0]
         return encoding
+
+    def together(self, points: Sequence[Tensor], present: Sequence[Tensor]) -> Tensor:
+        """Encode Q data sets in one pass: Q of each argument of :meth:`forward` -> ``Q x K``."""
+        width = max(p.shape[1] for p in points)
+        classes = self.within_class(
+            (_widened(points, width) - self.feature_mean) / self.feature_scale,
+            _widened(present, width),
+        )  # all classes of all data sets x width
+        sizes = [len(p) for p in points]
+        by_dataset = pad_sequence(list(classes.split(sizes)), batch_first=True)
+        there = pad_sequence([present[0].new_ones(n) for n in sizes], batch_first=True)
+        encodings: Tensor = self.across_classes(by_dataset, there)
+        return encodings
+
+
+def _widened(tensors: Sequence[Tensor], width: int) -> Tensor:
+    """``C_q x N_q [x F]`` each -> ``sum C_q x width [x F]``, with zeros behind."""
+    whole = [t.new_zeros(len(t), width, *t.shape[2:]) for t in tensors]
+    for all_slots, t in zip(whole, tensors, strict=True):
+        all_slots[:, : t.shape[1]] = t
+    return torch.cat(whole)
 
 
 class SetEncoder(nn.Module):

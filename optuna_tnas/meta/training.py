@@ -243,16 +243,14 @@ def negative_log_likelihood(
 def _encode(
     surrogate: MetaSurrogate, batch: Sequence[_Pairs], rng: np.random.Generator
 ) -> list[tuple[Tensor, Tensor]]:
-    """Each task's latents ``n x M`` and labels ``n``; psi sees the whole batch at once."""
+    """Each task's latents ``n x M`` and labels ``n``; psi and phi see the whole batch at once."""
     sizes = [len(pairs.y) for pairs in batch]
     architectures = surrogate.encode_architectures(np.concatenate([p.X for p in batch]))
-    encoded = []
-    for pairs, encoding in zip(batch, architectures.split(sizes), strict=True):
-        dataset = surrogate.encode_dataset(pairs.task.dataset, rng)
-        joint = torch.cat([encoding, dataset.expand(len(encoding), -1)], dim=-1)
-        labels = torch.from_numpy(pairs.y).to(surrogate.device)
-        encoded.append((surrogate.kernel.encode(joint), labels))
-    return encoded
+    datasets = surrogate.encode_datasets([p.task.dataset for p in batch], rng)
+    repeats = torch.tensor(sizes, device=surrogate.device)
+    joint = torch.cat([architectures, datasets.repeat_interleave(repeats, dim=0)], dim=-1)
+    labels = [torch.from_numpy(p.y).to(surrogate.device) for p in batch]
+    return list(zip(surrogate.kernel.encode(joint).split(sizes), labels, strict=True))
 
 
 def _gp_loss(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from pathlib import Path
@@ -134,14 +135,26 @@ class MetaSurrogate(nn.Module):
         Raises:
             DatasetError: If the points have another width than those of the past studies.
         """
-        if sample is None:
-            return self.dataset_encoder.unknown
-        self.check_dataset(sample)
-        points, present = sample.draw(self.config.points_per_class, rng)
-        encoding: Tensor = self.dataset_encoder(
-            torch.from_numpy(points).to(self.device), torch.from_numpy(present).to(self.device)
-        )
-        return encoding
+        return self.encode_datasets([sample], rng)[0]
+
+    def encode_datasets(
+        self, samples: Sequence[DatasetSample | None], rng: np.random.Generator
+    ) -> Tensor:
+        """Q samples as above, in one pass: ``Q x K``."""
+        encodings = self.dataset_encoder.unknown.repeat(len(samples), 1)
+        known = [q for q, sample in enumerate(samples) if sample is not None]
+        if not known:
+            return encodings
+        points, present = [], []
+        for sample in (samples[q] for q in known):
+            self.check_dataset(sample)
+            assert sample is not None
+            c = self.config
+            drawn, there = sample.draw(c.max_classes, c.points_per_class, rng)
+            points.append(torch.from_numpy(drawn).to(self.device))
+            present.append(torch.from_numpy(there).to(self.device))
+        encodings[known] = self.dataset_encoder.together(points, present)
+        return encodings
 
     def check_dataset(self, sample: DatasetSample | None) -> None:
         """Raises :class:`DatasetError` if phi cannot read the sample's points."""

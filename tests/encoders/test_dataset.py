@@ -87,6 +87,16 @@ def test_classes_of_different_size_equal_attention_set_by_set(encoder: DatasetEn
     torch.testing.assert_close(encoder(p, present), slow_encoding(encoder, classes))
 
 
+def test_data_sets_of_different_size_are_encoded_together_as_each_by_itself(
+    encoder: DatasetEncoder,
+) -> None:
+    sets = [points(*shape, seed=s) for s, shape in enumerate([(4, 6), (1, 2), (7, 1), (2, 9)])]
+    present = [everything(p) for p in sets]
+    present[0][2, 3:] = False
+    expected = torch.stack([encoder(p, there) for p, there in zip(sets, present, strict=True)])
+    torch.testing.assert_close(encoder.together(sets, present), expected)
+
+
 def test_what_is_not_present_is_not_read(encoder: DatasetEncoder) -> None:
     p, present = points(3, 6), torch.rand(3, 6, generator=torch.Generator().manual_seed(0)) < 0.6
     present[:, 0] = True

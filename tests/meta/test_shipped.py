@@ -35,7 +35,7 @@ def test_every_task_has_a_sample_of_its_data_set(history: MetaDataset) -> None:
 def test_no_cell_is_there_twice_and_losses_differ(history: MetaDataset) -> None:
     for task in history.tasks:
         assert len(np.unique(task.X, axis=0)) == len(task.X)
-        assert len(np.unique(task.y)) > 0.9 * len(task.y)
+        assert len(np.unique(task.y)) > 0.85 * len(task.y)
 
 
 def test_there_is_something_to_transfer(history: MetaDataset) -> None:
