@@ -137,13 +137,17 @@ def comparable(table: Any) -> Any:
 
 
 def from_lists(ks: str, e: str, d: str) -> np.ndarray:
-    """``P``: from the kernels and expansions of the layers that exist, and the five depths."""
+    """``P``: from the kernels and expansions of the layers, and the five depths.
+
+    Of the layers that exist, or of all 20.
+    """
     row = np.zeros(STAGES * _PER_STAGE, dtype=np.int64)
-    depths = [int(depth) for depth in d.split()]
-    row[_DEPTH] = np.array(depths) - MIN_DEPTH
-    exists = (np.arange(LAYERS) < np.array(depths)[:, None]).ravel()
-    row[_KERNEL[exists]] = [KERNELS.index(int(k)) for k in ks.split()]
-    row[_EXPAND[exists]] = [EXPANDS.index(int(x)) for x in e.split()]
+    depths = np.array([int(depth) for depth in d.split()])
+    row[_DEPTH] = depths - MIN_DEPTH
+    exists = (np.arange(LAYERS) < depths[:, None]).ravel()
+    for columns, choices, listed in ((_KERNEL, KERNELS, ks), (_EXPAND, EXPANDS, e)):
+        positions = np.array([choices.index(int(choice)) for choice in listed.split()])
+        row[columns[exists]] = positions[exists] if len(positions) == len(exists) else positions
     return row
 
 
