@@ -46,7 +46,7 @@ ABOUT = {
     },
     "mobilenetv3": {
         "trained on": "once-for-all MobileNetV3 networks that others' searches left: ImageNet "
-        "(2,373, of which 2,000 predict), CIFAR-10 (673), CIFAR-100 (321), CINIC-10 (307), SVHN "
+        "(2,223, of which 2,000 predict), CIFAR-10 (673), CIFAR-100 (321), CINIC-10 (307), SVHN "
         "(347); top-1 accuracies with the supernet's weights",
         "not for": "figures on these tasks (it has seen them); networks trained from scratch; "
         "other resolutions than 224, and objectives that weigh cost against accuracy",
