@@ -315,6 +315,21 @@ def mobilenetv3_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPTUNA_TNAS_DATA", str(tmp_path))
 
 
+def test_lists_of_all_layers_are_those_of_the_layers_that_exist() -> None:
+    ks, e, d = "3 5 7 3 " * 5, "3 4 6 6 " * 5, "2 3 4 2 3"
+    some = [
+        " ".join(
+            choice
+            for stage, depth in zip(range(5), d.split(), strict=True)
+            for choice in listed.split()[4 * stage : 4 * stage + int(depth)]
+        )
+        for listed in (ks, e)
+    ]
+    np.testing.assert_array_equal(
+        mobilenetv3.from_lists(ks, e, d), mobilenetv3.from_lists(*some, d)
+    )
+
+
 @pytest.mark.usefixtures("mobilenetv3_folder")
 def test_archives_hold_what_compares() -> None:
     family = tasks.FAMILIES["mobilenetv3"]()

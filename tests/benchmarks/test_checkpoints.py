@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks import checkpoints
+from benchmarks import peers
+from benchmarks import tasks
+from benchmarks.histories import Past
+from benchmarks.histories import past_studies
+from benchmarks.peers import Setting
+from optuna_tnas import checkpoint
+from optuna_tnas import Config
+
+
+needs_tables = pytest.mark.skipif(
+    not os.environ.get("OPTUNA_TNAS_DATA"), reason="OPTUNA_TNAS_DATA is not set"
+)
+SMALL = Config(
+    outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, points_per_class=3
+)
+
+
+@needs_tables
+def test_a_history_without_a_task_has_none_of_its_studies() -> None:
+    whole = checkpoints.history("nasbench201")
+    names = [checkpoints.task_of(task) for task in whole.tasks]
+    assert names.count("c10") == checkpoints.N_STUDIES
+    without = checkpoints.history("nasbench201", ["c10", "mnist"])
+    assert {checkpoints.task_of(t) for t in without.tasks} == set(names) - {"c10", "mnist"}
+
+
+@needs_tables
+def test_studies_of_a_table_hold_different_cells_with_their_values() -> None:
+    whole = checkpoints.history("nasbench201")
+    studies = [task for task in whole.tasks if checkpoints.task_of(task) == "c100"]
+    X = np.concatenate([task.X for task in studies])
+    assert len(np.unique(X, axis=0)) == len(X)
+    table = tasks.load("nasbench201x5").tasks["c100"]
+    assert studies[1].y[7] == table.evaluate(studies[1].X[7]).value
+
+
+@needs_tables
+def test_imagenet_is_as_the_predictor_ranks_it() -> None:
+    imagenet, *archives = checkpoints.history("mobilenetv3").tasks
+    assert [task.name for task in archives] == list(tasks.load("mobilenetv3").archives)
+    predicted = tasks.mobilenetv3.predictor()(imagenet.X)
+    assert np.corrcoef(predicted, imagenet.y)[0, 1] > 0.95
+
+
+@needs_tables
+@pytest.mark.parametrize(
+    ("space", "target", "left_out"),
+    [
+        ("nasbench201", "c10", {"c10", "ninapro", "darcy"}),
+        ("nasbench201x5", "darcy", {"darcy"}),
+        ("mobilenetv3", "imagenet", {"imagenet"}),
+    ],
+)
+def test_the_peer_learns_without_its_target(
+    space: str,
+    target: str,
+    left_out: set[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
+    family = tasks.load(space)
+    studies = past_studies(family, target, Past(5), 0, tmp_path)
+    peers.make("shipped", Setting(family.space, studies, 0, tmp_path))
+    (path,) = tmp_path.glob("shipped-*.pt")
+    learned = {name.split(".")[0] for name in checkpoint.load(path).provenance["tasks"]}
+    assert not learned & left_out
+    assert len(learned) > 3
