@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 import json
 import logging
@@ -34,9 +35,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="optuna-tnas", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    demo = _add(commands, "demo", _demo, "search cells for scikit-learn's digits, for real")
-    demo.add_argument("--trials", type=int, default=15, help="trials of each search")
-    demo.add_argument("--seeds", type=int, default=3, help="searches of each sampler")
+    demo = _add(commands, "demo", _demo, "search cells for an image set, for real")
+    demo.add_argument(
+        "--dataset",
+        help="folder with a sub-folder of images for each class, maybe within train/ and test/; "
+        "or an .npz with images, labels and maybe split (default: scikit-learn's digits)",
+    )
+    demo.add_argument("--trials", type=_count, default=15, help="trials of each search")
+    demo.add_argument("--random-trials", type=_count, help="of random search, if not as many")
+    demo.add_argument("--seeds", type=_count, default=3, help="searches of each sampler")
     demo.add_argument("--storage", default="sqlite:///optuna-tnas-demo.db", help="Optuna storage")
     train = _add(commands, "meta-train", _meta_train, "learn a checkpoint from past studies")
     train.add_argument("--storage", required=True, help="Optuna storage of the past studies")
@@ -58,14 +65,25 @@ def _add(commands: Any, name: str, function: Any, text: str) -> argparse.Argumen
     return command
 
 
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
 def _demo(a: argparse.Namespace) -> None:
     import torch
 
+    from optuna_tnas import imagesets
     from optuna_tnas.demo import Demo
     from optuna_tnas.demo import table
 
     torch.set_num_threads(1)  # more threads only wait for each other in networks this small
-    rows = Demo(a.storage, a.trials, a.seeds, a.seed).run()
+    data = imagesets.load(a.dataset) if a.dataset else imagesets.digits()
+    demo = Demo(a.storage, a.trials, a.seeds, a.seed, data=data, n_random_trials=a.random_trials)
+    with redirect_stdout(sys.stderr if a.json else sys.stdout):  # JSON stands alone
+        rows = demo.run()
     if a.json:
         print(json.dumps([asdict(row) for row in rows], indent=2))
         return

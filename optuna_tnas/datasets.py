@@ -24,6 +24,12 @@ _N_SIZES = 2  # of them, the same for all points of a data set
 _CELLS = 4  # the image is described on a 4 x 4 grid
 _ORIENTATIONS = 8
 _SIDE = 32
+_CHUNK = 500  # images described at a time
+
+# Two descriptions of one image: of pixels that differ by one, one of them in half precision. The
+# orientations are not compared: a gradient between two bins falls into either, by the CPU.
+_COMPARED = np.r_[:48, 176:N_FEATURES]
+_SAME_IMAGE = 0.01
 
 _MIN_PER_CLASS = 20
 _MAX_PER_CLASS = 40
@@ -143,6 +149,21 @@ class DatasetSample:
             present[c, : len(drawn)] = True
         return points, present
 
+    def share_among(self, points: np.ndarray) -> float:
+        """The share, 0 to 1, of this sample's images that are among others.
+
+        Args:
+            points: ``n x 184`` float32, the others as :func:`image_points` describes them.
+        """
+        from scipy.spatial import KDTree
+
+        if self.n_features != N_FEATURES:
+            return 0.0
+        distances, _ = KDTree(points[:, _COMPARED]).query(
+            self.points[:, _COMPARED], p=np.inf, distance_upper_bound=_SAME_IMAGE
+        )
+        return float(np.isfinite(distances).mean())
+
     def attach(self, study: Study, artifact_store: ArtifactStore) -> None:
         """Keep the sample with a study, as an Optuna artifact, for later meta-training.
 
@@ -213,6 +234,19 @@ class DatasetSample:
         if not np.array_equal(classes, np.arange(len(classes))) or not np.isfinite(points).all():
             raise DatasetError("Not a data set sample: classes left out, or values not finite.")
         return cls(points, labels)
+
+
+def image_points(images: np.ndarray) -> np.ndarray:
+    """The points of all images as :meth:`DatasetSample.from_arrays` describes them.
+
+    Args:
+        images: ``n x H x W`` or ``n x H x W x C``.
+
+    Returns:
+        ``n x 184`` float32.
+    """
+    chunks = [images[i : i + _CHUNK] for i in range(0, len(images), _CHUNK)]
+    return np.concatenate([_image_features(chunk) for chunk in chunks]).astype(np.float32)
 
 
 def _halved(points: np.ndarray) -> np.ndarray:

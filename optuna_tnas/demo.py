@@ -1,4 +1,4 @@
-"""The demo: search cells for scikit-learn's digits, starting from what other image sets taught."""
+"""The demo: search cells for an image set, starting from what other image sets taught."""
 
 from __future__ import annotations
 
@@ -18,8 +18,10 @@ from optuna.trial import Trial
 from tqdm import tqdm
 
 from optuna_tnas import dashboard
-from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import StudyError
+from optuna_tnas.imagesets import digits
+from optuna_tnas.imagesets import ImageSet
+from optuna_tnas.meta.overlap import overlapping
 from optuna_tnas.meta.shipped import shipped_history
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.recipe import Recipe
@@ -30,36 +32,10 @@ from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
-# The shipped study that must not be learned from, since the demo searches on its data set.
-TARGET = "sklearn_digits"
 METHODS = ("TNAS", "random")
 
 _N_FRESH_SEEDS = 3
 _FIRST_FRESH_SEED = 1000
-
-
-@dataclass(frozen=True)
-class Digits:
-    """scikit-learn's digits as ``train_and_evaluate`` takes them."""
-
-    images: np.ndarray
-    labels: np.ndarray
-    split: np.ndarray
-
-    @classmethod
-    def load(cls) -> Digits:
-        """1,797 images of 8 x 8 pixels; every fifth one is held out."""
-        from sklearn.datasets import load_digits
-
-        digits = load_digits()
-        images = (digits.images * (255 / 16)).astype(np.uint8)[..., None]
-        split = (np.arange(len(images)) % 5 == 0).astype(np.int64)
-        return cls(images, digits.target.astype(np.int64), split)
-
-    def sample(self) -> DatasetSample:
-        """What the surrogate sees of the data set: training images only."""
-        train = self.split == 0
-        return DatasetSample.from_arrays(self.images[train], self.labels[train])
 
 
 @dataclass(frozen=True)
@@ -69,6 +45,7 @@ class Row:
     Attributes:
         method: ``"TNAS"`` or ``"random"``.
         seed: Of the sampler.
+        trials: How many the search has.
         best: Lowest held-out log loss that the search saw.
         fresh: Its cell's mean log loss over trainings with seeds that no search used.
         accuracy: Their mean held-out accuracy.
@@ -79,6 +56,7 @@ class Row:
 
     method: str
     seed: int
+    trials: int
     best: float
     fresh: float
     accuracy: float
@@ -95,17 +73,26 @@ class Demo:
         n_seeds: Searches of each sampler.
         seed: First of their seeds.
         recipe: How each cell is trained.
+        data: What it is trained on, scikit-learn's digits unless given.
+        n_random_trials: Trials of each random search, if not as many.
     """
 
     def __init__(
-        self, storage: str, n_trials: int, n_seeds: int, seed: int, recipe: Recipe | None = None
+        self,
+        storage: str,
+        n_trials: int,
+        n_seeds: int,
+        seed: int,
+        recipe: Recipe | None = None,
+        data: ImageSet | None = None,
+        n_random_trials: int | None = None,
     ) -> None:
         self._storage = storage
-        self._n_trials = n_trials
+        self._n_trials = {"TNAS": n_trials, "random": n_random_trials or n_trials}
         self._seeds = range(seed, seed + n_seeds)
         self._recipe = recipe or Recipe()
         self._space = NASBench201Space()
-        self._digits = Digits.load()
+        self._data = data or digits()
         # One cell and one seed give one result, so a cell met twice is trained once.
         self._train = lru_cache(maxsize=None)(self._train_uncached)
 
@@ -124,8 +111,12 @@ class Demo:
 
     def _meta_train(self) -> MetaSurrogate:
         history = shipped_history()
-        if TARGET in [task.name for task in history.tasks]:
-            history = history.without(TARGET)
+        left_out = overlapping(history, self._data.name, self._data.images)
+        if left_out:
+            history = history.without(*left_out)
+        print(f"Searching for {self._data}")
+        for name, why in left_out.items():
+            print(f"Not learning from {name}: {why}")
         print(
             f"Learning from {history.n_trials} cells trained on {len(history.tasks)} image sets: "
             + ", ".join(task.name for task in history.tasks)
@@ -135,36 +126,39 @@ class Demo:
     def _sampler(self, method: str, meta: MetaSurrogate, seed: int) -> BaseSampler:
         if method == "random":
             return RandomSampler(seed=seed)
-        return TNASSampler(meta, dataset=self._digits.sample(), seed=seed)
+        return TNASSampler(meta, dataset=self._data.sample(), seed=seed)
 
     def _search(self, sampler: BaseSampler, seed: int) -> tuple[Study, float]:
         method = "TNAS" if isinstance(sampler, TNASSampler) else "random"
         study = optuna.create_study(
-            study_name=f"digits-{method.lower()}-{seed}",
+            study_name=f"{self._data.name}-{method.lower()}-{seed}",
             storage=self._storage,
             sampler=sampler,
             direction="minimize",
             load_if_exists=True,
         )
-        self._check_recipe(study)
+        self._check_origin(study)
         start = perf_counter()
-        done = len(dashboard.incumbents(study))
-        with tqdm(total=self._n_trials, initial=done, desc=f"{method}, seed {seed}") as bar:
+        done, n_trials = len(dashboard.incumbents(study)), self._n_trials[method]
+        with tqdm(total=n_trials, initial=done, desc=f"{method}, seed {seed}") as bar:
             study.optimize(
                 self._objective(seed),
-                n_trials=max(0, self._n_trials - done),
+                n_trials=max(0, n_trials - done),
                 callbacks=[_progress(bar)],
             )
         return study, perf_counter() - start
 
-    def _check_recipe(self, study: Study) -> None:
-        recipe = asdict(self._recipe)
-        if study.user_attrs.get("recipe", recipe) != recipe:
-            raise StudyError(
-                f"The study {study.study_name!r} in {self._storage} was made with the recipe "
-                f"{study.user_attrs['recipe']}; give another --storage."
-            )
-        study.set_user_attr("recipe", recipe)
+    def _check_origin(self, study: Study) -> None:
+        """Continue a study only with the recipe and the images it was begun with."""
+        origin = {"recipe": asdict(self._recipe), "dataset": self._data.fingerprint}
+        for key, value in origin.items():
+            if study.user_attrs.get(key, value) != value:
+                raise StudyError(
+                    f"The study {study.study_name!r} in {self._storage} was made with another "
+                    f"{key}, {study.user_attrs[key]} instead of {value}; give another --storage."
+                )
+        for key, value in origin.items():
+            study.set_user_attr(key, value)
 
     def _objective(self, seed: int) -> Callable[[Trial], float]:
         def objective(trial: Trial) -> float:
@@ -177,7 +171,7 @@ class Demo:
         return objective
 
     def _train_uncached(self, cell: tuple[str, ...], seed: int) -> Result:
-        d = self._digits
+        d = self._data
         return train_and_evaluate(cell, d.images, d.labels, d.split, self._recipe, seed)
 
     def _row(
@@ -195,6 +189,7 @@ class Demo:
         return Row(
             method=method,
             seed=seed,
+            trials=len(dashboard.incumbents(study)),
             best=study.best_value,
             fresh=float(np.mean([r.log_loss for r in fresh])),
             accuracy=float(np.mean([r.accuracy for r in fresh])),
@@ -214,22 +209,22 @@ def _progress(bar: Any) -> Callable[[Study, Any], None]:
 def table(rows: list[Row]) -> str:
     """The rows as a Markdown table, with the mean of each method below."""
     header = (
-        "| sampler | seed | best log loss | same cell, fresh seeds | accuracy | "
-        "trials to random's best | seconds |\n|---|---|---|---|---|---|---|\n"
+        "| sampler | seed | trials | best log loss | same cell, fresh seeds | accuracy | "
+        "trials to random's best | seconds |\n|---|---|---|---|---|---|---|---|\n"
     )
     lines = [
-        f"| {r.method} | {r.seed} | {r.best:.4f} | {r.fresh:.4f} | {r.accuracy:.2%} | "
-        f"{r.trials_to_match or '-'} | {r.seconds:.0f} |"
+        f"| {r.method} | {r.seed} | {r.trials} | {r.best:.4f} | {r.fresh:.4f} | "
+        f"{r.accuracy:.2%} | {r.trials_to_match or '-'} | {r.seconds:.0f} |"
         for r in rows
     ]
     for method in METHODS:
         mine = [r for r in rows if r.method == method]
-        best, fresh, accuracy, seconds = (
+        trials, best, fresh, accuracy, seconds = (
             np.mean([getattr(r, name) for r in mine])
-            for name in ("best", "fresh", "accuracy", "seconds")
+            for name in ("trials", "best", "fresh", "accuracy", "seconds")
         )
         lines.append(
-            f"| **{method}** | mean | {best:.4f} | {fresh:.4f} | {accuracy:.2%} | | "
+            f"| **{method}** | mean | {trials:g} | {best:.4f} | {fresh:.4f} | {accuracy:.2%} | | "
             f"{seconds:.0f} |"
         )
     return header + "\n".join(lines)

@@ -11,6 +11,7 @@ import pytest
 
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
+from optuna_tnas import demo
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.cli import main
 from optuna_tnas.spaces import NASBench201Space
@@ -72,6 +73,7 @@ def test_inspect_prints_text_for_people(
     ("command", "text"),
     [
         (["inspect", "no-such-file.pt"], "no-such-file.pt"),
+        (["demo", "--dataset", "no-such-folder"], "no-such-folder does not exist"),
         (["meta-train", "--storage", "sqlite://"], "no study to learn from"),
     ],
 )
@@ -83,6 +85,28 @@ def test_errors_are_one_line_and_status_2(
     assert captured.out == ""
     assert captured.err.startswith("optuna-tnas: ") and text in captured.err
     assert captured.err.count("\n") == 1
+
+
+def test_the_demo_prints_json_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(demo, "meta_train", lambda history, **_: MetaSurrogate(history.space))
+    images = np.random.default_rng(0).integers(0, 256, size=(20, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(20) // 10)
+    command = ["demo", "--dataset", str(tmp_path / "mine.npz"), "--trials", "1", "--seeds", "1"]
+    command += ["--random-trials", "2", "--storage", f"sqlite:///{tmp_path}/demo.db", "--json"]
+    assert main(command) == 0
+    captured = capsys.readouterr()
+    assert [row["trials"] for row in json.loads(captured.out)] == [1, 2]
+    assert "mine: 16 training and 4 held-out images" in captured.err
+
+
+@pytest.mark.parametrize("option", ["--trials", "--random-trials", "--seeds"])
+def test_the_demo_has_a_trial_at_least(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", option, "0"])
+    assert ended.value.code == 2
+    assert "0 is not 1 or more" in capsys.readouterr().err
 
 
 def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[str]) -> None:
