@@ -28,7 +28,7 @@ _CHUNK = 500  # images described at a time
 
 # Two descriptions of one image: of pixels that differ by one, one of them in half precision. The
 # orientations are not compared: a gradient between two bins falls into either, by the CPU.
-_COMPARED = np.r_[:48, 176:N_FEATURES]
+_COMPARED = np.r_[:48, 176 : N_FEATURES - _N_SIZES]
 _SAME_IMAGE = 0.01
 
 _MIN_PER_CLASS = 20
