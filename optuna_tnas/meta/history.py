@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -138,6 +139,16 @@ class MetaDataset:
     def n_trials(self) -> int:
         """Evaluated architectures in all tasks."""
         return sum(len(task.y) for task in self.tasks)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal for histories that teach the same."""
+        digest = hashlib.sha256(self.space.fingerprint.encode())
+        for task in self.tasks:
+            known = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
+            for array in (task.X, task.y, *known):
+                digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
+        return digest.hexdigest()[:16]
 
 
 def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:

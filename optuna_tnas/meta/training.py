@@ -6,6 +6,7 @@ meta-learning algorithms" (2018). Gradients go end to end through psi, phi, xi a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -31,6 +32,8 @@ from optuna_tnas.surrogate.prior import MetaSurrogate
 _ENOUGH_TASKS = 5
 _MAX_HELD_OUT_TRIALS = 100  # per task
 
+Watch = Callable[[int, float], None]
+
 
 def meta_train(
     history: MetaDataset,
@@ -54,23 +57,26 @@ def meta_train(
     Raises:
         HistoryError: If the data set samples of the history differ in width.
     """
-    config = config or Config.preset(preset)
-    surrogate = MetaSurrogate(history.space, config, n_features=_n_features(history), seed=seed)
+    surrogate = untrained(history, config or Config.preset(preset), seed)
     train(surrogate.to(device or "cpu"), history, seed=seed, progress=progress)
     return surrogate
+
+
+def untrained(history: MetaDataset, config: Config, seed: int) -> MetaSurrogate:
+    """A new surrogate for the history's space and data sets.
+
+    Raises:
+        HistoryError: If the data set samples of the history differ in width.
+    """
+    return MetaSurrogate(history.space, config, n_features=_n_features(history), seed=seed)
 
 
 def train(
     surrogate: MetaSurrogate, history: MetaDataset, *, seed: int, progress: bool | None
 ) -> None:
     """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
-    _set_feature_scale(surrogate, history)
-    rng = np.random.default_rng(seed)
-    pairs = [_Pairs.of(task) for task in history.tasks]
-    trained_on, held_out = _split(pairs, surrogate.config, rng)
+    losses = train_kernel(surrogate, history, seed=seed, progress=progress)
     with torch.device("cpu"):
-        losses = _reptile(surrogate, trained_on, held_out, rng, progress)
-        surrogate.requires_grad_(False).eval()
         surrogate.warm_start = choose_warm_start(surrogate, history)
         if surrogate.config.gp == "transfer":
             surrogate.past = past_of(surrogate, history)
@@ -85,6 +91,37 @@ def train(
             name: version(name) for name in ("optuna-tnas", "optuna", "torch", "botorch")
         },
     }
+
+
+def train_kernel(
+    surrogate: MetaSurrogate,
+    history: MetaDataset,
+    *,
+    seed: int,
+    progress: bool | None,
+    watch: Watch | None = None,
+) -> dict[str, float]:
+    """What :func:`train` begins with: REPTILE on the encoders and the kernel.
+
+    Args:
+        surrogate: A new one.
+        history: The past studies.
+        seed: Of the mini-batches and of what is held out.
+        progress: As for :func:`meta_train`.
+        watch: Called at every look at what is held out, with the outer updates so far and the
+            lowest negative log likelihood per pair so far; an exception ends the training.
+
+    Returns:
+        The losses by name; ``"held out"`` is the lowest one, of the weights that are kept.
+    """
+    _set_feature_scale(surrogate, history)
+    rng = np.random.default_rng(seed)
+    pairs = [_Pairs.of(task) for task in history.tasks]
+    trained_on, held_out = _split(pairs, surrogate.config, rng)
+    with torch.device("cpu"):
+        losses = _reptile(surrogate, trained_on, held_out, rng, progress, watch)
+    surrogate.requires_grad_(False).eval()
+    return losses
 
 
 @dataclass(frozen=True)
@@ -148,6 +185,7 @@ def _reptile(
     held_out: Sequence[_Pairs],
     rng: np.random.Generator,
     progress: bool | None,
+    watch: Watch | None = None,
 ) -> dict[str, float]:
     """``w <- w + epsilon (w' - w)``, until the held-out loss stops falling; keeps the best w."""
     config = surrogate.config
@@ -171,6 +209,8 @@ def _reptile(
                 waited += 1
                 if watched < best:
                     best, best_weights, waited = watched, _weights(surrogate), 0
+                if watch is not None:
+                    watch(step, best)
                 if waited >= config.patience:
                     break
     surrogate.load_state_dict(best_weights)
