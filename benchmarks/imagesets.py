@@ -12,9 +12,6 @@ file is as ``benchmarks.run`` writes it, for ``benchmarks.report``.
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import fields
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -32,32 +29,9 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import TNASSampler
 from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.shipped import shipped_history
-from optuna_tnas.spaces import Space
 
 
 KNOWS_DATASETS = {"tnas_paper": True, "ablation_no_dataset": False}
-
-
-@dataclass(frozen=True)
-class Measured(Space):
-    """A space of which only the measured architectures are to be suggested.
-
-    Attributes:
-        rows: ``m x P``, in lexicographic order.
-    """
-
-    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), compare=False, repr=False)
-
-    @classmethod
-    def of(cls, space: Space, X: np.ndarray) -> Measured:
-        declared = {f.name: getattr(space, f.name) for f in fields(space) if f.init}
-        return cls(**declared, rows=np.unique(X, axis=0))
-
-    def enumerate(self) -> np.ndarray:
-        return self.rows
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray(self.rows[rng.integers(0, len(self.rows), size=n)])
 
 
 class MeasuredTask:
@@ -87,17 +61,11 @@ def run_search(search: Search) -> list[Record]:
     if not KNOWS_DATASETS[search.method]:
         past = replace(past, tasks=tuple(replace(task, dataset=None) for task in past.tasks))
         dataset = None
-    space = Measured.of(past.space, target.X)
-    surrogate = meta_train(past, preset="paper", seed=search.seed, progress=False).renamed(space)
-    surrogate.warm_start = surrogate.warm_start[among(surrogate.warm_start, space.rows)]
+    surrogate = meta_train(past, preset="paper", seed=search.seed, progress=False)
+    surrogate = surrogate.confined(target.X)
     sampler = TNASSampler(surrogate, dataset=dataset, seed=search.seed)
-    steps = drive(sampler, space, MeasuredTask(target), search.trials)
+    steps = drive(sampler, surrogate.space, MeasuredTask(target), search.trials)
     return [{**search.key, **step} for step in steps]
-
-
-def among(X: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """``n`` bool: which of ``n x P`` are among ``m x P``."""
-    return np.asarray((X[:, None] == rows).all(axis=2).any(axis=1))
 
 
 def main() -> None:

@@ -1,34 +1,41 @@
-"""The command line: ``optuna-tnas demo | meta-train | inspect``."""
+"""The command line: ``optuna-tnas demo | meta-train | evaluate | inspect``."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib.util import find_spec
 import json
 import logging
+from pathlib import Path
 import sys
 from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 
 from optuna_tnas.errors import OptunaTNASError
 
 
+if TYPE_CHECKING:
+    from optuna_tnas.meta.history import MetaDataset
+    from optuna_tnas.meta.verdict import Verdict
+    from optuna_tnas.spaces import Space
+
 SPACES = ("nasbench201", "mobilenetv3")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status (2 for an error of the user's)."""
+    """Run a command; returns the exit status (2 for an error of the user's, 130 for Ctrl-C)."""
     a = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        a.command(a)
+        return int(a.command(a) or 0)
     except OptunaTNASError as error:
         print(f"optuna-tnas: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -39,11 +46,15 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seeds", type=int, default=3, help="searches of each sampler")
     demo.add_argument("--storage", default="sqlite:///optuna-tnas-demo.db", help="Optuna storage")
     train = _add(commands, "meta-train", _meta_train, "learn a checkpoint from past studies")
-    train.add_argument("--storage", required=True, help="Optuna storage of the past studies")
-    train.add_argument("--space", choices=SPACES, default="nasbench201", help="their search space")
-    train.add_argument("--artifacts", help="folder of the artifact store with data set samples")
-    train.add_argument("--preset", default="default", help="default or paper")
+    _add_history(train, required=True)
     train.add_argument("--out", default="meta.pt", help="checkpoint to write")
+    evaluate = _add(commands, "evaluate", _evaluate, "would transfer have helped past studies?")
+    _add_history(evaluate, required=False)
+    evaluate.add_argument("--seeds", type=_positive, default=1, help="meta-trainings per study")
+    evaluate.add_argument("--trials", type=_positive, default=20, help="trials of each search")
+    evaluate.add_argument("--jobs", type=_positive, default=2, help="processes, a thread each")
+    evaluate.add_argument("--out", default="evaluation.jsonl", help="file, continued if it exists")
+    evaluate.add_argument("--picture", default="evaluation.png", help="picture to draw")
     inspect = _add(commands, "inspect", _inspect, "print what a checkpoint holds")
     inspect.add_argument("checkpoint", help="path, or name of a shipped checkpoint")
     return parser
@@ -56,6 +67,24 @@ def _add(commands: Any, name: str, function: Any, text: str) -> argparse.Argumen
     if name != "inspect":
         command.add_argument("--seed", type=int, default=0, help="random seed")
     return command
+
+
+def _add_history(command: argparse.ArgumentParser, required: bool) -> None:
+    unless = "" if required else "; the shipped ones unless given"
+    command.add_argument(
+        "--storage", required=required, help=f"Optuna storage of the past studies{unless}"
+    )
+    command.add_argument(
+        "--space", choices=SPACES, default="nasbench201", help="their search space"
+    )
+    command.add_argument("--artifacts", help="folder of the artifact store with data set samples")
+    command.add_argument("--preset", default="default", help="default or paper")
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is less than 1")
+    return number
 
 
 def _demo(a: argparse.Namespace) -> None:
@@ -73,19 +102,67 @@ def _demo(a: argparse.Namespace) -> None:
 
 
 def _meta_train(a: argparse.Namespace) -> None:
+    from optuna_tnas.meta.training import meta_train
+
+    meta = meta_train(_history(a), preset=a.preset, seed=a.seed)
+    meta.save(a.out)
+    _print({"checkpoint": a.out, **meta.provenance}, a.json)
+
+
+def _history(a: argparse.Namespace) -> MetaDataset:
     from optuna.artifacts import FileSystemArtifactStore
 
     from optuna_tnas.meta.history import MetaDataset
-    from optuna_tnas.meta.training import meta_train
+
+    artifacts = FileSystemArtifactStore(a.artifacts) if a.artifacts else None
+    return MetaDataset.from_storage(a.storage, _space(a.space), artifact_store=artifacts)
+
+
+def _space(name: str) -> Space:
     from optuna_tnas.spaces import MobileNetV3Space
     from optuna_tnas.spaces import NASBench201Space
 
-    space = NASBench201Space() if a.space == "nasbench201" else MobileNetV3Space()
-    artifacts = FileSystemArtifactStore(a.artifacts) if a.artifacts else None
-    history = MetaDataset.from_storage(a.storage, space, artifact_store=artifacts)
-    meta = meta_train(history, preset=a.preset, seed=a.seed)
-    meta.save(a.out)
-    _print({"checkpoint": a.out, **meta.provenance}, a.json)
+    return NASBench201Space() if name == "nasbench201" else MobileNetV3Space()
+
+
+def _evaluate(a: argparse.Namespace) -> int:
+    from optuna_tnas.meta.evaluation import Evaluation
+    from optuna_tnas.meta.shipped import shipped_history
+    from optuna_tnas.meta.verdict import Verdict
+
+    evaluation = Evaluation(
+        _history(a) if a.storage else shipped_history(),
+        Path(a.out),
+        preset=a.preset,
+        n_trials=a.trials,
+        seeds=range(a.seed, a.seed + a.seeds),
+    )
+    try:
+        evaluation.run(a.jobs)
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted with {evaluation.n_missing} outcomes missing. The others are in {a.out}; "
+            "the same command goes on.",
+            file=sys.stderr,
+        )
+    if evaluation.outcomes:
+        _print_verdict(Verdict.of(evaluation.outcomes, a.trials), a)
+    return 130 if evaluation.n_missing else 0
+
+
+def _print_verdict(verdict: Verdict, a: argparse.Namespace) -> None:
+    if a.json:
+        print(json.dumps({"summary": verdict.summary(), **asdict(verdict)}, indent=2))
+    else:
+        print(f"\n{verdict.tables()}\n\n{verdict.summary()}")
+    if find_spec("matplotlib") is None:
+        note = f'For {a.picture}: pip install "optuna-tnas[plot]", then the same command.'
+        print(note, file=sys.stderr)
+        return
+    from optuna_tnas.meta.picture import draw
+
+    draw(verdict, a.picture)
+    print(f"Drawn: {a.picture}", file=sys.stderr)
 
 
 def _inspect(a: argparse.Namespace) -> None:

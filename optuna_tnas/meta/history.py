@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+import hashlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -133,6 +134,17 @@ class MetaDataset:
         if not kept:
             raise HistoryError(f"Without {list(names)} the history is empty.")
         return MetaDataset(self.space, kept, self.left_out)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that change with the space, and with anything in or about a task."""
+        digest = hashlib.sha256(self.space.fingerprint.encode())
+        for task in self.tasks:
+            described = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
+            digest.update(repr(task.name).encode())
+            for array in (task.X, task.y, *described):
+                digest.update(repr(array.shape).encode() + array.tobytes())
+        return digest.hexdigest()[:16]
 
     @property
     def n_trials(self) -> int:

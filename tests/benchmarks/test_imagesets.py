@@ -7,7 +7,6 @@ import pytest
 
 from benchmarks import imagesets
 from benchmarks.histories import Past
-from benchmarks.imagesets import Measured
 from benchmarks.run import Search
 from optuna_tnas import Config
 from optuna_tnas import MetaDataset
@@ -26,15 +25,6 @@ def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(scope="module")
 def past() -> MetaDataset:
     return imagesets.history()
-
-
-def test_a_measured_space_is_the_same_space_with_fewer_cells(past: MetaDataset) -> None:
-    X = past.tasks[0].X
-    space = Measured.of(past.space, X)
-    assert past.space.difference(space) is None
-    assert {tuple(row) for row in space.enumerate()} == {tuple(row) for row in X}
-    drawn = space.sample(500, np.random.default_rng(0))
-    assert {tuple(row) for row in drawn} == {tuple(row) for row in X}
 
 
 @pytest.mark.parametrize("method", imagesets.KNOWS_DATASETS)
