@@ -18,9 +18,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from collections.abc import Sequence
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import fields
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -47,7 +44,6 @@ from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.shipped import shipped_history
-from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.labels import scale_labels
 
 
@@ -69,28 +65,6 @@ TOLD: dict[str, Callable[[DatasetSample], DatasetSample | None]] = {
     "no_dataset": lambda sample: None,
     "meta_features": meta_features,
 }
-
-
-@dataclass(frozen=True)
-class Measured(Space):
-    """A space of which only the measured architectures are to be suggested.
-
-    Attributes:
-        rows: ``m x P``, in lexicographic order.
-    """
-
-    rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), compare=False, repr=False)
-
-    @classmethod
-    def of(cls, space: Space, X: np.ndarray) -> Measured:
-        declared = {f.name: getattr(space, f.name) for f in fields(space) if f.init}
-        return cls(**declared, rows=np.unique(X, axis=0))
-
-    def enumerate(self) -> np.ndarray:
-        return self.rows
-
-    def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray(self.rows[rng.integers(0, len(self.rows), size=n)])
 
 
 class MeasuredTask:
@@ -142,10 +116,9 @@ def learned(search: Search) -> MetaSurrogate:
 def run_search(search: Search) -> list[Record]:
     """Search on one image set with what others taught, and record every trial."""
     (target,) = told([t for t in history().tasks if t.name == search.target], search.method)
-    surrogate = learned(search)
-    space = Measured.of(surrogate.space, target.X)
-    sampler = TNASSampler(surrogate.renamed(space), dataset=target.dataset, seed=search.seed)
-    steps = drive(sampler, space, MeasuredTask(target), search.trials)
+    surrogate = learned(search).confined(target.X)
+    sampler = TNASSampler(surrogate, dataset=target.dataset, seed=search.seed)
+    steps = drive(sampler, surrogate.space, MeasuredTask(target), search.trials)
     known = {"spearman": zero_trial(surrogate, target), "nlpd": nlpd(surrogate, target, search)}
     return [{**search.key, **step, **known} for step in steps]
 

@@ -1,4 +1,4 @@
-"""The command line: ``optuna-tnas demo | meta-train | tune | inspect``."""
+"""The command line: ``optuna-tnas demo | meta-train | tune | evaluate | inspect``."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import argparse
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from importlib.util import find_spec
 import json
 import logging
+from pathlib import Path
 import sys
 from typing import Any
 from typing import TYPE_CHECKING
@@ -19,6 +21,7 @@ from optuna_tnas.errors import OptunaTNASError
 
 if TYPE_CHECKING:
     from optuna_tnas.meta.history import MetaDataset
+    from optuna_tnas.meta.verdict import Verdict
 
 
 SPACES = ("nasbench201", "mobilenetv3")
@@ -30,14 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        a.command(a)
+        return int(a.command(a) or 0)
     except OptunaTNASError as error:
         print(f"optuna-tnas: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as stop:
         print(f"\noptuna-tnas: stopped. {stop}".rstrip(), file=sys.stderr)
         return 130
-    return 0
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,24 +56,28 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seeds", type=_count, default=3, help="searches of each sampler")
     demo.add_argument("--storage", default="sqlite:///optuna-tnas-demo.db", help="Optuna storage")
     train = _add(commands, "meta-train", _meta_train, "learn a checkpoint from past studies")
-    train.add_argument("--storage", required=True, help="Optuna storage of the past studies")
-    train.add_argument("--space", choices=SPACES, default="nasbench201", help="their search space")
-    train.add_argument("--artifacts", help="folder of the artifact store with data set samples")
+    _add_history(train, "--storage", required=True)
     sizes = train.add_mutually_exclusive_group()
     sizes.add_argument("--preset", default="default", help="default or paper")
     sizes.add_argument("--config", help="sizes and rates as a JSON file, such as tune writes")
     train.add_argument("--out", default="meta.pt", help="checkpoint to write")
     tune = _add(commands, "tune", _tune, "choose sizes and rates for meta-train by BOHB")
-    tune.add_argument("--history", help="Optuna storage of past studies, not the shipped ones")
-    tune.add_argument("--space", choices=SPACES, default="nasbench201", help="their search space")
-    tune.add_argument("--artifacts", help="folder of the artifact store with data set samples")
-    tune.add_argument("--trials", type=int, default=30, help="trials, earlier runs' included")
+    _add_history(tune, "--history")
+    tune.add_argument("--trials", type=_count, default=30, help="trials, earlier runs' included")
     tune.add_argument(
         "--storage",
         default="sqlite:///optuna-tnas-tune.db",
-        help="Optuna storage",
+        help="Optuna storage of the tuning itself",
     )
     tune.add_argument("--out", default="config.json", help="config to write")
+    evaluate = _add(commands, "evaluate", _evaluate, "would transfer have helped past studies?")
+    _add_history(evaluate, "--storage")
+    evaluate.add_argument("--preset", default="default", help="default or paper")
+    evaluate.add_argument("--seeds", type=_count, default=1, help="meta-trainings per study")
+    evaluate.add_argument("--trials", type=_count, default=20, help="trials of each search")
+    evaluate.add_argument("--jobs", type=_count, default=2, help="processes, a thread each")
+    evaluate.add_argument("--out", default="evaluation.jsonl", help="file, continued if it exists")
+    evaluate.add_argument("--picture", default="evaluation.png", help="picture to draw")
     inspect = _add(commands, "inspect", _inspect, "print what a checkpoint holds")
     inspect.add_argument("checkpoint", help="path, or name of a shipped checkpoint")
     return parser
@@ -86,9 +92,19 @@ def _add(commands: Any, name: str, function: Any, text: str) -> argparse.Argumen
     return command
 
 
+def _add_history(command: argparse.ArgumentParser, name: str, required: bool = False) -> None:
+    unless = "" if required else "; the shipped ones unless given"
+    command.add_argument(
+        name, dest="history", required=required, help=f"Optuna storage of past studies{unless}"
+    )
+    command.add_argument(
+        "--space", choices=SPACES, default="nasbench201", help="their search space"
+    )
+    command.add_argument("--artifacts", help="folder of the artifact store with data set samples")
+
+
 def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+    if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
     return number
 
@@ -116,33 +132,34 @@ def _meta_train(a: argparse.Namespace) -> None:
     from optuna_tnas.meta.training import meta_train
 
     config = Config.load(a.config) if a.config else Config.preset(a.preset)
-    meta = meta_train(_history(a.storage, a.space, a.artifacts), config=config, seed=a.seed)
+    meta = meta_train(_history(a), config=config, seed=a.seed)
     meta.save(a.out)
     _print({"checkpoint": a.out, **meta.provenance}, a.json)
 
 
-def _history(storage: str, space: str, artifacts: str | None) -> MetaDataset:
+def _history(a: argparse.Namespace) -> MetaDataset:
+    """The past studies that were named, or those that the package ships."""
     from optuna.artifacts import FileSystemArtifactStore
 
     from optuna_tnas.meta.history import MetaDataset
+    from optuna_tnas.meta.shipped import shipped_history
     from optuna_tnas.spaces import MobileNetV3Space
     from optuna_tnas.spaces import NASBench201Space
 
-    declared = NASBench201Space() if space == "nasbench201" else MobileNetV3Space()
-    store = FileSystemArtifactStore(artifacts) if artifacts else None
-    return MetaDataset.from_storage(storage, declared, artifact_store=store)
+    if a.history is None:
+        if a.artifacts or a.space != "nasbench201":
+            raise OptunaTNASError("--space and --artifacts describe past studies; name those too.")
+        return shipped_history()
+    space = NASBench201Space() if a.space == "nasbench201" else MobileNetV3Space()
+    artifacts = FileSystemArtifactStore(a.artifacts) if a.artifacts else None
+    return MetaDataset.from_storage(a.history, space, artifact_store=artifacts)
 
 
 def _tune(a: argparse.Namespace) -> None:
-    from optuna_tnas.meta.shipped import shipped_history
     from optuna_tnas.meta.tuning import table
     from optuna_tnas.meta.tuning import Tuning
 
-    if a.trials < 1:
-        raise OptunaTNASError(f"--trials {a.trials} leaves nothing to choose from; give more.")
-    if a.history is None and (a.artifacts or a.space != "nasbench201"):
-        raise OptunaTNASError("--space and --artifacts describe a --history; give it too.")
-    history = _history(a.history, a.space, a.artifacts) if a.history else shipped_history()
+    history = _history(a)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # Ctrl-C is no failure worth a traceback
     tuning = Tuning(history, a.storage, a.seed)
     try:
@@ -160,6 +177,45 @@ def _tune(a: argparse.Namespace) -> None:
         print(json.dumps({"config": a.out, "rows": [asdict(row) for row in rows]}, indent=2))
         return
     print(f"\n{table(rows)}\n\nUse them:  optuna-tnas meta-train --config {a.out} --storage URL")
+
+
+def _evaluate(a: argparse.Namespace) -> int:
+    from optuna_tnas.meta.evaluation import Evaluation
+    from optuna_tnas.meta.verdict import Verdict
+
+    evaluation = Evaluation(
+        _history(a),
+        Path(a.out),
+        preset=a.preset,
+        n_trials=a.trials,
+        seeds=range(a.seed, a.seed + a.seeds),
+    )
+    try:
+        evaluation.run(a.jobs)
+    except KeyboardInterrupt:
+        print(
+            f"\nInterrupted with {evaluation.n_missing} outcomes missing. The others are in "
+            f"{a.out}; the same command goes on.",
+            file=sys.stderr,
+        )
+    if evaluation.outcomes:
+        _print_verdict(Verdict.of(evaluation.outcomes, a.trials), a)
+    return 130 if evaluation.n_missing else 0
+
+
+def _print_verdict(verdict: Verdict, a: argparse.Namespace) -> None:
+    if a.json:
+        print(json.dumps({"summary": verdict.summary(), **asdict(verdict)}, indent=2))
+    else:
+        print(f"\n{verdict.tables()}\n\n{verdict.summary()}")
+    if find_spec("matplotlib") is None:
+        note = f'For {a.picture}: pip install "optuna-tnas[plot]", then the same command.'
+        print(note, file=sys.stderr)
+        return
+    from optuna_tnas.meta.picture import draw
+
+    draw(verdict, a.picture)
+    print(f"Drawn: {a.picture}", file=sys.stderr)
 
 
 def _inspect(a: argparse.Namespace) -> None:

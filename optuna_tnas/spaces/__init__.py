@@ -7,6 +7,7 @@ from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.cell import OneOf
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
+from optuna_tnas.spaces.measured import Measured
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
 from optuna_tnas.spaces.nasbench201 import NASBench201Space
 
@@ -15,6 +16,7 @@ __all__ = [
     "CellSpace",
     "GraphBatch",
     "Maybe",
+    "Measured",
     "MobileNetV3Space",
     "NASBench201Space",
     "Node",

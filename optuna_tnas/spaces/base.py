@@ -189,6 +189,13 @@ class Space:
         X = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
         return np.asarray(X[(self.canonical(X) == X).all(axis=1)])
 
+    def codes(self, X: np.ndarray) -> np.ndarray:
+        """``n`` int64 that tell ``n x P`` architectures apart; in lexicographic order they ascend.
+
+        The space must be :attr:`enumerable`.
+        """
+        return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self.n_choices)))
+
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """``n x P``: random architectures, every parameter uniform as Optuna would draw it."""
         return self.canonical(rng.integers(0, self.n_choices, size=(n, len(self.parameters))))

@@ -73,20 +73,16 @@ class WholeSpace:
 
     def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
         self._space = surrogate.space
-        self._radix = surrogate.space.n_choices
         self._X = surrogate.space.enumerate()  # N x P
-        self._codes = self._code(self._X)  # N, ascending
+        self._codes = self._space.codes(self._X)  # N, ascending
         self._group = surrogate.groups(self._X)  # N
         first = np.unique(self._group, return_index=True)[1]
         self._Z = surrogate.inputs(self._X[first], dataset)  # groups x d
         self._surrogate = surrogate
         self._remembered = Remembered(self._Z, surrogate.n_latents)
 
-    def _code(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self._radix)))
-
     def _groups_of(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(self._group[np.searchsorted(self._codes, self._code(X))])
+        return np.asarray(self._group[np.searchsorted(self._codes, self._space.codes(X))])
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Looked up."""
@@ -110,7 +106,7 @@ class WholeSpace:
         """
         open_ = agrees(self._space, self._X, fixed)
         new_network = open_ & ~np.isin(self._group, self._groups_of(avoided))
-        new = open_ & ~np.isin(self._codes, self._code(avoided))
+        new = open_ & ~np.isin(self._codes, self._space.codes(avoided))
         rows = np.flatnonzero(next((some for some in (new_network, new) if some.any()), open_))
         chosen = acquisition.best(self._Z, np.unique(self._group[rows]))
         return np.asarray(self._X[rows[self._group[rows] == chosen][0]])

@@ -25,7 +25,7 @@ def scale_labels(values: np.ndarray) -> np.ndarray:
     Returns:
         ``n`` float64.
     """
-    values = _finite(np.asarray(values, dtype=np.float64))
+    values = finite(np.asarray(values, dtype=np.float64))
     if len(values) == 0:
         return values
     values = np.maximum(values, _lowest_useful(values))
@@ -63,9 +63,9 @@ def _lowest_useful(values: np.ndarray) -> float:
         return float(median - _WORST * spread)
 
 
-def _finite(values: np.ndarray) -> np.ndarray:
+def finite(values: np.ndarray) -> np.ndarray:
     """Infinite values become the best or the worst finite one."""
-    finite = values[np.isfinite(values)]
-    if len(finite) == 0:
+    known = values[np.isfinite(values)]
+    if len(known) == 0:
         return np.where(values > 0, 1.0, -1.0)
-    return np.asarray(np.clip(values, finite.min(), finite.max()))
+    return np.asarray(np.clip(values, known.min(), known.max()))

@@ -37,6 +37,12 @@ class Past:
     datasets: Tensor
     weights: Tensor
 
+    def alone(self) -> Tensor:
+        """The weights with which each study predicts for itself: ``J x N x Q``."""
+        n_studies = len(self.datasets)
+        of_study = torch.from_numpy(self.task[:, None] == np.arange(n_studies))
+        return n_studies * self.weights.unsqueeze(-1) * of_study
+
 
 def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
     """A study's trials' weights in its own GP's posterior mean: ``2 x n``.
@@ -58,7 +64,10 @@ def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
 
 @torch.no_grad()
 def predict(inputs: Tensor, past_inputs: Tensor, weights: Tensor, n_latents: int) -> Tensor:
-    """``mu`` of ``n x d`` inputs, from the ``N x d`` of the past: ``n``."""
+    """``mu`` of ``n x d`` inputs, from the ``N x d`` of the past: ``n``.
+
+    ``n x Q`` for weights of every study alone, ``J x N x Q``.
+    """
     kernel = TransferKernel(n_latents, (1.0, 1.0))
     means = [
         sum(R @ w for R, w in zip(kernel.correlations(chunk, past_inputs), weights, strict=True))

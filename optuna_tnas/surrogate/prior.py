@@ -27,6 +27,7 @@ from optuna_tnas.encoders import DatasetEncoder
 from optuna_tnas.encoders import JointEncoder
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces import Measured
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_published_gp
@@ -181,6 +182,15 @@ class MetaSurrogate(nn.Module):
         twin.space = space
         return twin
 
+    def confined(self, X: np.ndarray) -> MetaSurrogate:
+        """The same surrogate for a search among ``n x P`` architectures only."""
+        space = Measured.of(self.space, X)
+        twin = self.renamed(space)
+        twin.structure = self.structure  # of the whole space
+        known = (self.warm_start[:, None] == space.rows).all(axis=2).any(axis=1)
+        twin.warm_start = self.warm_start[known]
+        return twin
+
     @torch.no_grad()
     def latents(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """The deep kernel's inputs for a search on one data set: ``n x P`` -> ``n x M`` float64.
@@ -229,6 +239,16 @@ class MetaSurrogate(nn.Module):
             past = self.past
             inputs[:, -1] = predict(inputs, self._past_inputs, past.weights, self.n_latents)
         return inputs
+
+    def predictions(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """What each of the Q past studies alone predicts: ``n x P`` -> ``n x Q`` float64.
+
+        Their mean is what they predict together, the last column of :meth:`inputs`. Needs a past.
+        """
+        assert self.past is not None
+        return predict(
+            self.described(X, sample), self._past_inputs, self.past.alone(), self.n_latents
+        )
 
     def condition(
         self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
