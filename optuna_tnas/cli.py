@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     tune.add_argument("--history", help="Optuna storage of past studies, not the shipped ones")
     tune.add_argument("--space", choices=SPACES, default="nasbench201", help="their search space")
     tune.add_argument("--artifacts", help="folder of the artifact store with data set samples")
-    tune.add_argument("--trials", type=int, default=30, help="trials, earlier runs' included")
+    tune.add_argument("--trials", type=int, default=20, help="trials, earlier runs' included")
     tune.add_argument(
         "--storage",
         default="sqlite:///optuna-tnas-tune.db",
