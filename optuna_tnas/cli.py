@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--out", default="meta.pt", help="checkpoint to write")
     tune = _add(commands, "tune", _tune, "choose sizes and rates for meta-train by BOHB")
     _add_history(tune, "--history")
-    tune.add_argument("--trials", type=_count, default=30, help="trials, earlier runs' included")
+    tune.add_argument("--trials", type=_count, default=20, help="trials, earlier runs' included")
     tune.add_argument(
         "--storage",
         default="sqlite:///optuna-tnas-tune.db",

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+import signal
+import subprocess
+import sys
+import time
 
 import numpy as np
 import optuna
@@ -75,6 +80,11 @@ def test_inspect_prints_text_for_people(
         (["inspect", "no-such-file.pt"], "no-such-file.pt"),
         (["demo", "--dataset", "no-such-folder"], "no-such-folder does not exist"),
         (["meta-train", "--storage", "sqlite://"], "no study to learn from"),
+        (["meta-train", "--storage", "sqlite://", "--config", "no-such.json"], "no-such.json"),
+        (["tune", "--trials", "0"], "--trials 0"),
+        (["tune", "--space", "mobilenetv3"], "--history"),
+        (["tune", "--artifacts", "folder"], "--history"),
+        (["tune", "--history", "sqlite://"], "no study to learn from"),
     ],
 )
 def test_errors_are_one_line_and_status_2(
@@ -114,9 +124,90 @@ def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[st
     assert "studies of other spaces" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["meta-train"], ["inspect"]])
+@pytest.mark.parametrize("command", [[], ["demo"], ["meta-train"], ["tune"], ["inspect"]])
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])
     assert ended.value.code == 0
     assert "--json" in capsys.readouterr().out or not command
+
+
+def test_a_preset_and_a_config_exclude_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["meta-train", "--storage", "x", "--preset", "paper", "--config", "config.json"])
+    assert ended.value.code == 2
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_tune_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> None:
+    """Ctrl-C after the first trial; the same command finishes, and meta-train reads the config."""
+    own, out = f"sqlite:///{tmp_path}/tune.db", tmp_path / "config.json"
+    tune = ["tune", "--history", storage, "--storage", own, "--out", str(out), "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "optuna_tnas.cli", *tune, "--trials", "1000"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 100
+        while not _finished(own) and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert printed == ""
+    assert "Traceback" not in said
+    assert said.endswith("of 1000 trials are kept; the same command goes on from there.\n")
+    done = _finished(own)
+    assert f" {len(done)} of 1000" in said
+    assert Config.load(out).gp == "transfer"
+
+    again = subprocess.run(
+        [sys.executable, "-m", "optuna_tnas.cli", *tune, "--trials", str(len(done) + 1)],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=200,
+    )
+    assert _finished(own)[: len(done)] == done
+    assert len(_finished(own)) == len(done) + 1
+    rows = {row["name"]: row for row in json.loads(again.stdout)["rows"]}
+    assert rows["best"]["loss"] <= rows["default"]["loss"] == done[0][1]
+    assert Config.load(out).inner_rate == rows["best"]["values"]["inner_rate"]
+
+
+def _finished(storage: str) -> list[tuple[dict[str, object], float]]:
+    """Parameters and values of what is finished, in order; none before there is a study."""
+    try:
+        study = optuna.load_study(study_name="optuna-tnas-tune", storage=storage)
+    except Exception:  # the tables are just being made
+        return []
+    states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
+    return [(t.params, t.value) for t in study.get_trials(states=states)]  # type: ignore[misc]
+
+
+def test_tune_prints_a_table_and_meta_train_takes_the_config(
+    storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, checkpoint_path = str(tmp_path / "config.json"), str(tmp_path / "meta.pt")
+    own = f"sqlite:///{tmp_path}/tune.db"
+    command = ["tune", "--history", storage, "--storage", own, "--out", out]
+    assert main([*command, "--trials", "1"]) == 0
+    captured = capsys.readouterr()
+    assert "| default | best |" in captured.out and "inner_rate" in captured.out
+    assert "tuning" in captured.err
+
+    assert main([*command, "--seed", "1"]) == 2
+    refused = capsys.readouterr()
+    assert "another --storage" in refused.err and refused.out == ""
+
+    config = Config(architecture_hidden=8, outer_steps=2)
+    config.save(out)
+    train = ["meta-train", "--storage", storage, "--config", out, "--out", checkpoint_path]
+    assert main(train) == 0
+    assert checkpoint.load(checkpoint_path).config == config

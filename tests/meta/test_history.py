@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.history import MetaDataset
+from optuna_tnas.meta.history import Task
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
@@ -232,3 +234,25 @@ def test_without_leaves_tasks_out(space: Space, study_of: Callable[..., Study]) 
         history.without("a", "d")
     with pytest.raises(HistoryError, match="empty"):
         history.without("a", "b", "c")
+
+
+def test_fingerprints_tell_what_is_taught_apart(
+    space: Space, task_of: Callable[..., Task], dataset_of: Callable[[int, float], DatasetSample]
+) -> None:
+    def history(*tasks: Task) -> MetaDataset:
+        return MetaDataset(space, tasks)
+
+    a, b = task_of(0, dataset=dataset_of(0, 1.0)), task_of(1)
+    same = task_of(0, dataset=dataset_of(0, 1.0))
+    assert history(a, b).fingerprint == history(same, b).fingerprint
+    others = [
+        history(a),
+        history(b, a),
+        history(a, replace(b, name="other")),
+        history(a, replace(b, y=b.y + 1)),
+        history(a, replace(b, X=b.X[::-1].copy())),
+        history(replace(a, dataset=None), b),
+        history(replace(a, dataset=dataset_of(1, 1.0)), b),
+        MetaDataset(NASBench201Space(), (a, b)),
+    ]
+    assert len({h.fingerprint for h in (history(a, b), *others)}) == len(others) + 1
