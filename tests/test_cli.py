@@ -81,7 +81,6 @@ def test_inspect_prints_text_for_people(
         (["demo", "--dataset", "no-such-folder"], "no-such-folder does not exist"),
         (["meta-train", "--storage", "sqlite://"], "no study to learn from"),
         (["meta-train", "--storage", "sqlite://", "--config", "no-such.json"], "no-such.json"),
-        (["tune", "--trials", "0"], "--trials 0"),
         (["tune", "--space", "mobilenetv3"], "--history"),
         (["tune", "--artifacts", "folder"], "--history"),
         (["tune", "--history", "sqlite://"], "no study to learn from"),

@@ -159,3 +159,15 @@ def test_summary_is_plain_data(surrogate: MetaSurrogate) -> None:
     assert summary["space"]["size"] == 15625
     assert summary["weights"] == sum(p.numel() for p in surrogate.parameters())
     assert set(summary["hyper-parameters"]) == {"mean", "outputscale", "lengthscale", "noise"}
+
+
+def test_a_confined_surrogate_describes_architectures_as_the_whole_one_does() -> None:
+    space = NASBench201Space()
+    rng = np.random.default_rng(0)
+    whole = MetaSurrogate(space).requires_grad_(False)
+    whole.warm_start = space.sample(6, rng)
+    X = np.concatenate([whole.warm_start[2:4], space.sample(10, rng)])
+    confined = whole.confined(X)
+    torch.testing.assert_close(confined.inputs(X, None), whole.inputs(X, None))
+    np.testing.assert_array_equal(confined.warm_start, whole.warm_start[2:4])
+    assert len(whole.warm_start) == 6
