@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import numpy as np
+import optuna
 import pytest
 
 from benchmarks import checkpoints
@@ -14,6 +15,7 @@ from benchmarks.histories import past_studies
 from benchmarks.peers import Setting
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
+from optuna_tnas import TNASSampler
 
 
 needs_tables = pytest.mark.skipif(
@@ -22,6 +24,11 @@ needs_tables = pytest.mark.skipif(
 SMALL = Config(
     outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, points_per_class=3
 )
+
+
+@pytest.fixture(autouse=True)
+def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
 
 
 @needs_tables
@@ -60,18 +67,30 @@ def test_imagenet_is_as_the_predictor_ranks_it() -> None:
         ("mobilenetv3", "imagenet", {"imagenet"}),
     ],
 )
-def test_the_peer_learns_without_its_target(
-    space: str,
-    target: str,
-    left_out: set[str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+def test_the_peer_has_not_seen_its_target(
+    space: str, target: str, left_out: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
     family = tasks.load(space)
     studies = past_studies(family, target, Past(5), 0, tmp_path)
-    peers.make("shipped", Setting(family.space, studies, 0, tmp_path))
-    (path,) = tmp_path.glob("shipped-*.pt")
-    learned = {name.split(".")[0] for name in checkpoint.load(path).provenance["tasks"]}
+    sampler = peers.make("shipped", Setting(family.space, studies, 0, tmp_path))
+    surrogate = sampler._suggester.surrogate
+    learned = {name.split(".")[0] for name in surrogate.provenance["tasks"]}
     assert not learned & left_out
     assert len(learned) > 3
+    anew = list(tmp_path.glob("shipped-*.pt"))
+    assert len(anew) == (target != "darcy")  # which the shipped one has not seen
+
+
+@pytest.mark.parametrize("name", sorted(checkpoints.ABOUT))
+def test_what_the_package_ships(name: str) -> None:
+    file = checkpoint._SHIPPED / f"{name}.pt"
+    assert file.stat().st_size < 3e6
+    surrogate = checkpoint.load(name)
+    card = surrogate.provenance["card"]
+    assert card.keys() == {*checkpoints.ABOUT[name], "Spearman on tasks left out"}
+    seen = {task.split(".")[0] for task in surrogate.provenance["tasks"]}
+    assert seen <= card["Spearman on tasks left out"].keys()
+    study = optuna.create_study(direction="maximize", sampler=TNASSampler.load(name, seed=0))
+    for number in range(3):
+        study.tell(study.ask(surrogate.space.distributions()), float(number))
+    assert len({tuple(t.params.items()) for t in study.trials}) == 3
