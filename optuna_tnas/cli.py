@@ -148,7 +148,9 @@ def _history(a: argparse.Namespace) -> MetaDataset:
 
     if a.history is None:
         if a.artifacts or a.space != "nasbench201":
-            raise OptunaTNASError("--space and --artifacts describe past studies; name those too.")
+            raise OptunaTNASError(
+                "--space and --artifacts describe past studies, whose storage is missing; give it."
+            )
         return shipped_history()
     space = NASBench201Space() if a.space == "nasbench201" else MobileNetV3Space()
     artifacts = FileSystemArtifactStore(a.artifacts) if a.artifacts else None

@@ -81,9 +81,11 @@ def test_inspect_prints_text_for_people(
         (["demo", "--dataset", "no-such-folder"], "no-such-folder does not exist"),
         (["meta-train", "--storage", "sqlite://"], "no study to learn from"),
         (["meta-train", "--storage", "sqlite://", "--config", "no-such.json"], "no-such.json"),
-        (["tune", "--space", "mobilenetv3"], "--history"),
-        (["tune", "--artifacts", "folder"], "--history"),
+        (["tune", "--space", "mobilenetv3"], "storage is missing"),
+        (["evaluate", "--artifacts", "folder"], "storage is missing"),
         (["tune", "--history", "sqlite://"], "no study to learn from"),
+        (["evaluate", "--storage", "sqlite://"], "no study to learn from"),
+        (["evaluate", "--out", "no-folder/e.jsonl", "--jobs", "1"], "no-folder/e.jsonl"),
     ],
 )
 def test_errors_are_one_line_and_status_2(
@@ -123,7 +125,9 @@ def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[st
     assert "studies of other spaces" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("command", [[], ["demo"], ["meta-train"], ["tune"], ["inspect"]])
+@pytest.mark.parametrize(
+    "command", [[], ["demo"], ["meta-train"], ["tune"], ["evaluate"], ["inspect"]]
+)
 def test_every_command_has_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main([*command, "--help"])
@@ -210,3 +214,40 @@ def test_tune_prints_a_table_and_meta_train_takes_the_config(
     train = ["meta-train", "--storage", storage, "--config", out, "--out", checkpoint_path]
     assert main(train) == 0
     assert checkpoint.load(checkpoint_path).config == config
+
+
+def test_evaluate_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> None:
+    """Ctrl-C after the first study; the same command finishes, and draws what it prints."""
+    out, picture = tmp_path / "e.jsonl", tmp_path / "e.png"
+    command = [sys.executable, "-m", "optuna_tnas.cli", "evaluate", "--storage", storage]
+    command += ["--trials", "2", "--out", str(out), "--picture", str(picture), "--json"]
+    process = subprocess.Popen(
+        [*command, "--seeds", "100"],
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 100
+        while not (out.exists() and out.read_text()) and time.monotonic() < until:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert "the same command goes on" in said
+    n_done = out.read_text().count("\n")
+    assert n_done >= 1
+    assert json.loads(printed)["targets"]
+
+    again = subprocess.run(
+        [*command, "--seeds", "1"], capture_output=True, text=True, check=True, timeout=200
+    )
+    found = json.loads(again.stdout)
+    assert [target["name"] for target in found["targets"]] == ["a", "b"]
+    assert found["summary"].startswith("Transfer ")
+    assert picture.read_bytes().startswith(b"\x89PNG")
