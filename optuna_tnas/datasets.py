@@ -17,6 +17,7 @@ from optuna_tnas.errors import DatasetError
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
     from optuna.study import Study
+    from torch import nn
 
 
 N_FEATURES = 186  # width of the default featurizer's points
@@ -25,6 +26,8 @@ _CELLS = 4  # the image is described on a 4 x 4 grid
 _ORIENTATIONS = 8
 _SIDE = 32
 _CHUNK = 500  # images described at a time
+_BATCH = 50  # images that a network sees at a time
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 # Two descriptions of one image: of pixels that differ by one, one of them in half precision. The
 # orientations are not compared: a gradient between two bins falls into either, by the CPU.
@@ -108,6 +111,30 @@ class DatasetSample:
         if features.ndim != 2:
             raise DatasetError(f"Features must be n x F, not of shape {features.shape}.")
         return cls._build(features, labels, lambda points: points)
+
+    @classmethod
+    def from_network(
+        cls, images: Any, labels: Any, network: nn.Module, *, side: int = 224
+    ) -> DatasetSample:
+        """Describe images by a pretrained network's embeddings, such as the paper's ResNet-18.
+
+        That is torchvision's without its last layer::
+
+            network = torchvision.models.resnet18(weights="DEFAULT")
+            network.fc = torch.nn.Identity()
+
+        Args:
+            images: As for :meth:`from_arrays`.
+            labels: ``n`` class labels of any type.
+            network: Maps ``n x 3 x side x side`` images, normalized as ImageNet's are, to
+                ``n x F``. It is used as in evaluation, and left in the mode it was in.
+            side: Height and width in pixels that images are resized to.
+
+        Raises:
+            DatasetError: As :meth:`from_arrays`, or if the network's output is not ``n x F``.
+        """
+        data = _array("images", images)
+        return cls._build(data, labels, lambda kept: _embeddings(kept, network, side))
 
     @classmethod
     def _build(
@@ -322,6 +349,33 @@ def _image_features(images: np.ndarray) -> np.ndarray:
     return np.concatenate(parts, axis=1)
 
 
+def _embeddings(images: np.ndarray, network: nn.Module, side: int) -> np.ndarray:
+    """``n x H x W [x C]`` -> ``n x F``."""
+    training = network.training
+    network.eval()
+    try:
+        chunks = [images[i : i + _BATCH] for i in range(0, len(images), _BATCH)]
+        embedded = [_embedded(network, _resize(_rgb(chunk), side)) for chunk in chunks]
+    finally:
+        network.train(training)
+    if embedded[0].ndim != 2:
+        raise DatasetError(
+            f"The network maps a batch of images to the shape {embedded[0].shape}; it must be "
+            "n x F. Replace its last layers by torch.nn.Identity() or torch.nn.Flatten()."
+        )
+    return np.concatenate(embedded)
+
+
+def _embedded(network: nn.Module, rgb: np.ndarray) -> np.ndarray:
+    """One batch, ``n x 3 x side x side`` in 0..1, where the network is."""
+    import torch
+
+    mean, std = (np.array(v, np.float32)[:, None, None] for v in (_IMAGENET_MEAN, _IMAGENET_STD))
+    like = next(network.parameters(), torch.empty(0))
+    with torch.no_grad():
+        return np.asarray(network(torch.from_numpy((rgb - mean) / std).to(like)).cpu().numpy())
+
+
 def _rgb(images: np.ndarray) -> np.ndarray:
     """Float images ``n x 3 x H x W`` in 0..1."""
     if images.ndim == 3:
@@ -341,13 +395,13 @@ def _rgb(images: np.ndarray) -> np.ndarray:
     return rgb.transpose(0, 3, 1, 2)
 
 
-def _resize(rgb: np.ndarray) -> np.ndarray:
+def _resize(rgb: np.ndarray, side: int = _SIDE) -> np.ndarray:
     import torch
     from torch.nn.functional import interpolate
 
     resized = interpolate(
         torch.from_numpy(np.ascontiguousarray(rgb)),
-        size=(_SIDE, _SIDE),
+        size=(side, side),
         mode="bilinear",
         antialias=True,
         align_corners=False,
