@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 import json
 import os
 from pathlib import Path
@@ -19,6 +20,7 @@ from optuna_tnas import Config
 from optuna_tnas import demo
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.cli import main
+from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
 
 
@@ -151,14 +153,27 @@ def test_a_preset_and_a_config_exclude_each_other(capsys: pytest.CaptureFixture[
     assert "not allowed with" in capsys.readouterr().err
 
 
+_BRIEF_TUNING = """
+from dataclasses import replace
+import sys
+from optuna_tnas.cli import main
+from optuna_tnas.meta import tuning
+tuning.BASE = replace(tuning.BASE, outer_steps=10)
+sys.exit(main())
+"""
+
+
 def test_tune_is_interrupted_and_goes_on(
-    brief_storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    brief_storage: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Ctrl-C after the first trial; the same command goes on with the second."""
+    """Ctrl-C after the first trial; the same command goes on."""
     own, out = f"sqlite:///{tmp_path}/tune.db", tmp_path / "config.json"
     tune = ["tune", "--history", brief_storage, "--storage", own, "--out", str(out), "--json"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "optuna_tnas.cli", *tune, "--trials", "1000"],
+        [sys.executable, "-c", _BRIEF_TUNING, *tune, "--trials", "1000"],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -181,6 +196,7 @@ def test_tune_is_interrupted_and_goes_on(
     assert f" {len(done)} of 1000" in said
     assert Config.load(out).gp == "transfer"
 
+    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=10))
     assert main([*tune, "--trials", str(len(done) + 1)]) == 0
     assert _finished(own)[: len(done)] == done
     assert len(_finished(own)) == len(done) + 1

@@ -68,7 +68,7 @@ class Tuning:
         history: The past studies.
         storage: Where the tuning's own study is kept; one of an earlier run is continued.
         seed: Of the choice of the held-out tasks, of the trials and of each trial's training.
-        base: What is not tuned; ``outer_steps`` is a trial's budget.
+        base: What is not tuned, ``BASE`` unless given; ``outer_steps`` is a trial's budget.
 
     Raises:
         StudyError: If the storage holds a tuning with another history, seed or base.
@@ -79,11 +79,11 @@ class Tuning:
         history: MetaDataset,
         storage: str | BaseStorage,
         seed: int = 0,
-        base: Config = BASE,
+        base: Config | None = None,
     ) -> None:
         self._history = history
         self._seed = seed
-        self._base = base
+        self._base = base = base or BASE
         self.study = optuna.create_study(
             study_name=STUDY_NAME,
             storage=storage,
