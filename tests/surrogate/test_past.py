@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.kernel import TransferKernel
+from optuna_tnas.surrogate.past import Past
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.past import study_weights
 
@@ -52,3 +53,15 @@ def test_prediction_ranks_what_the_study_saw() -> None:
     inputs, y = study(60, seed=1)
     found = predict(inputs, inputs, study_weights(inputs, y, 2), 2)
     assert np.corrcoef(found.numpy(), y.numpy())[0, 1] > 0.95
+
+
+def test_each_study_alone_predicts_by_its_own_posterior_mean() -> None:
+    studies = [study(20, seed=1), study(7, seed=2)]
+    weights = torch.cat([study_weights(*s, N_LATENTS) for s in studies], dim=1) / 2
+    task = np.repeat([0, 1], [20, 7])
+    past = Past(np.zeros((27, 1), dtype=np.int64), task, torch.zeros(2, 1), weights)
+    X, _ = study(30, seed=3)
+    inputs = torch.cat([inputs for inputs, _ in studies])
+    found = predict(X, inputs, past.alone(), N_LATENTS)
+    expected = torch.stack([posterior_mean(*s, X) for s in studies], dim=1)
+    torch.testing.assert_close(found, expected)
