@@ -8,11 +8,8 @@ import optuna
 import pytest
 
 from benchmarks import checkpoints
-from benchmarks import peers
+from benchmarks import shipped
 from benchmarks import tasks
-from benchmarks.histories import Past
-from benchmarks.histories import past_studies
-from benchmarks.peers import Setting
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import TNASSampler
@@ -60,25 +57,26 @@ def test_imagenet_is_as_the_predictor_ranks_it() -> None:
 
 @needs_tables
 @pytest.mark.parametrize(
-    ("space", "target", "left_out"),
-    [
-        ("nasbench201", "c10", {"c10", "ninapro", "darcy"}),
-        ("nasbench201x5", "darcy", {"darcy"}),
-        ("mobilenetv3", "imagenet", {"imagenet"}),
-    ],
+    ("space", "target", "anew"),
+    [("nasbench201", "c10", 1), ("nasbench201x5", "darcy", 0), ("mobilenetv3", "imagenet", 1)],
 )
-def test_the_peer_has_not_seen_its_target(
-    space: str, target: str, left_out: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_shipped_checkpoint_on_the_yardstick_has_not_seen_its_target(
+    space: str, target: str, anew: int, tmp_path: Path
 ) -> None:
-    family = tasks.load(space)
-    studies = past_studies(family, target, Past(5), 0, tmp_path)
-    sampler = peers.make("shipped", Setting(family.space, studies, 0, tmp_path))
-    surrogate = sampler._suggester.surrogate
-    learned = {name.split(".")[0] for name in surrogate.provenance["tasks"]}
-    assert not learned & left_out
+    name = shipped.CHECKPOINT_OF[space]
+    learned = shipped.unbiased(name, target, 0, tmp_path).provenance["tasks"]
+    assert target not in {study.split(".")[0] for study in learned}
     assert len(learned) > 3
-    anew = list(tmp_path.glob("shipped-*.pt"))
-    assert len(anew) == (target != "darcy")  # which the shipped one has not seen
+    assert len(list(tmp_path.glob("*.pt"))) == anew
+
+
+@needs_tables
+def test_a_search_with_a_shipped_checkpoint_is_recorded(tmp_path: Path) -> None:
+    (search,) = shipped.searches("nasbench201x5", ["darcy"], 1, 2, tmp_path)
+    records = shipped.run_search(search)
+    assert [r["trial"] for r in records] == [0, 1]
+    assert {r["method"] for r in records} == {"shipped"}
+    assert records[0]["network"] != records[1]["network"]
 
 
 @pytest.mark.parametrize("name", sorted(checkpoints.ABOUT))

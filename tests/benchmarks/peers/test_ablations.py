@@ -53,6 +53,8 @@ def test_no_meta_learning_means_the_weights_of_the_beginning(setting: Setting) -
 
 
 def test_training_changes_the_mlp(setting: Setting) -> None:
+    # With some seeds the held-out loss never falls, and then the first weights are kept.
+    setting = replace(setting, seed=0)
     fresh = FlatSurrogate(SPACE, 512, N_FEATURES, setting.seed)
     before = {name: w.clone() for name, w in fresh.architecture_encoder.state_dict().items()}
     after = _meta.trained(setting, fresh, "mlp").architecture_encoder.state_dict()
