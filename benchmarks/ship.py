@@ -40,8 +40,9 @@ def ship(storage: str, out: Path, n_trials: int) -> None:
     for name in tqdm(optuna.get_all_study_names(storage)):
         past = optuna.load_study(study_name=name, storage=storage)
         trials = past.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        if len(trials) < n_trials or not repeats(trials):
-            tqdm.write(f"left out: {name}, {len(trials)} trials, repeats: {repeats(trials)}")
+        agreement = agreement_of(trials)
+        if len(trials) < n_trials or agreement < MIN_AGREEMENT:
+            tqdm.write(f"left out: {name}, {len(trials)} trials, seeds agree {agreement:.2f}")
             continue
         optuna.copy_study(
             from_study_name=name, from_storage=storage, to_storage=journal, to_study_name=name
@@ -53,16 +54,14 @@ def ship(storage: str, out: Path, n_trials: int) -> None:
         sample.attach(study, artifacts)
 
 
-def repeats(trials: Sequence[FrozenTrial]) -> bool:
-    """Whether two seeds rank the cells alike, or no cell was trained with a second one."""
+def agreement_of(trials: Sequence[FrozenTrial]) -> float:
+    """Spearman coefficient of the cells trained with two seeds; 1 if they are too few for one."""
     pairs = [
         (trial.value, trial.user_attrs["second_log_loss"])
         for trial in trials
         if "second_log_loss" in trial.user_attrs
     ]
-    if len(pairs) < 3:
-        return True
-    return bool(spearmanr(*zip(*pairs, strict=True)).statistic >= MIN_AGREEMENT)
+    return float(spearmanr(*zip(*pairs, strict=True)).statistic) if len(pairs) > 2 else 1.0
 
 
 def main() -> None:

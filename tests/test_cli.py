@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 import json
 import os
@@ -172,23 +173,10 @@ def test_tune_is_interrupted_and_goes_on(
     """Ctrl-C after the first trial; the same command goes on."""
     own, out = f"sqlite:///{tmp_path}/tune.db", tmp_path / "config.json"
     tune = ["tune", "--history", brief_storage, "--storage", own, "--out", str(out), "--json"]
-    process = subprocess.Popen(
-        [sys.executable, "-c", _BRIEF_TUNING, *tune, "--trials", "1000"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    status, printed, said = _interrupted(
+        [sys.executable, "-c", _BRIEF_TUNING, *tune, "--trials", "1000"], lambda: _finished(own)
     )
-    try:
-        until = time.monotonic() + 100
-        while not _finished(own) and process.poll() is None and time.monotonic() < until:
-            time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130
+    assert status == 130
     assert printed == ""
     assert "Traceback" not in said
     assert said.endswith("of 1000 trials are kept; the same command goes on from there.\n")
@@ -203,6 +191,27 @@ def test_tune_is_interrupted_and_goes_on(
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
     assert rows["best"]["loss"] <= rows["default"]["loss"] == done[0][1]
     assert Config.load(out).inner_rate == rows["best"]["values"]["inner_rate"]
+
+
+def _interrupted(command: list[str], begun: Callable[[], object]) -> tuple[int, str, str]:
+    """Ctrl-C once something is done: exit status, standard output and standard error."""
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        until = time.monotonic() + 100
+        while not begun() and process.poll() is None and time.monotonic() < until:
+            time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, printed, said
 
 
 def _finished(storage: str) -> list[tuple[dict[str, object], float]]:
@@ -242,23 +251,10 @@ def test_evaluate_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> No
     out, picture = tmp_path / "e.jsonl", tmp_path / "e.png"
     command = [sys.executable, "-m", "optuna_tnas.cli", "evaluate", "--storage", storage]
     command += ["--trials", "2", "--out", str(out), "--picture", str(picture), "--json"]
-    process = subprocess.Popen(
-        [*command, "--seeds", "100"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    status, printed, said = _interrupted(
+        [*command, "--seeds", "100"], lambda: out.exists() and out.read_text()
     )
-    try:
-        until = time.monotonic() + 100
-        while not (out.exists() and out.read_text()) and time.monotonic() < until:
-            time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        printed, said = process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    assert process.returncode == 130
+    assert status == 130
     assert "Traceback" not in said
     assert "the same command goes on" in said
     n_done = out.read_text().count("\n")

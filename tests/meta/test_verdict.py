@@ -1,10 +1,7 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.meta.replay import Outcome
 from optuna_tnas.meta.verdict import Verdict
 
@@ -59,14 +56,3 @@ def test_tables_have_a_line_for_every_study(verdict: Verdict) -> None:
     assert "| >2 |" in trials  # 3 trials of a budget of 2
     assert regret.split("\n")[-1] == "| **mean** | 0.40 | 1.00 | 1.00 |"
     assert sources.count("hurts") == 1
-
-
-def test_the_picture_is_drawn_or_refused_plainly(verdict: Verdict, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
-    from optuna_tnas.meta.picture import draw
-
-    draw(verdict, tmp_path / "p.png")
-    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
-    for name in ("no-folder/p.png", "p.docx"):
-        with pytest.raises(OptunaTNASError, match="cannot be written"):
-            draw(verdict, tmp_path / name)
