@@ -23,7 +23,7 @@ from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
 FORMAT = "optuna-tnas"
-VERSION = 2
+VERSION = 3
 _SHIPPED = Path(__file__).parent / "data" / "checkpoints"
 
 

@@ -30,5 +30,5 @@ def past_of(surrogate: MetaSurrogate, history: MetaDataset) -> Past:
         X=np.concatenate([t.X[kept] for t, kept in zip(history.tasks, rows, strict=True)]),
         task=np.repeat(np.arange(len(rows)), [len(kept) for kept in rows]),
         datasets=torch.stack(datasets).cpu(),
-        weights=torch.cat(weights, dim=1) / len(rows),
+        weights=torch.cat(weights, dim=1),
     )

@@ -97,7 +97,9 @@ def leave_out(
             WITH: [replay(informed, X, values, n_trials, seed)],
             WITHOUT: [replay(ignorant, X, values, n_trials, s) for s in seeds],
         }
-        alone = _predictions(surrogate, others, X, task)
+        predictor = _predictor(surrogate, others)
+        alone = predictor.predictions(X).numpy()
+        together = alone @ predictor.relevance(task.dataset).numpy()
     best = {name: np.maximum.accumulate(found[name], axis=1) for name in found}
     means = {name: best[name].mean(axis=0) for name in best}
     means[RANDOM] = expected_best(values, n_trials)
@@ -109,7 +111,7 @@ def leave_out(
         architectures=len(values),
         trials=trials,
         regret={name: _regret(means[name], values).tolist() for name in METHODS},
-        prediction=rank_correlation(alone.mean(axis=1), values),
+        prediction=rank_correlation(together, values),
         sources={
             other.name: rank_correlation(prediction, values)
             for other, prediction in zip(others.tasks, alone.T, strict=True)
@@ -140,13 +142,11 @@ def replay(
     return np.asarray(values[tried])
 
 
-def _predictions(
-    surrogate: MetaSurrogate, others: MetaDataset, X: np.ndarray, task: Task
-) -> np.ndarray:
-    """What each of the others alone predicts: ``m x Q``."""
+def _predictor(surrogate: MetaSurrogate, others: MetaDataset) -> MetaSurrogate:
+    """With what the others predict, even if the published GP is configured."""
     predictor = copy(surrogate)
     predictor.past = surrogate.past or past_of(surrogate, others)
-    return predictor.predictions(X, task.dataset).numpy()
+    return predictor
 
 
 # --- figures --------------------------------------------------------------------------------

@@ -161,7 +161,7 @@ def _correlations(
     n_latents: int,
     distance: Callable[[Tensor, Tensor], Tensor] = torch.cdist,
 ) -> tuple[Tensor, Tensor]:
-    deep = _matern(distance(x1[..., :n_latents], x2[..., :n_latents]))
+    deep = matern(distance(x1[..., :n_latents], x2[..., :n_latents]))
     return deep, _gaussian(distance(x1[..., n_latents:-1], x2[..., n_latents:-1]))
 
 
@@ -170,7 +170,7 @@ def _paired_distance(x1: Tensor, x2: Tensor) -> Tensor:
     return distance
 
 
-def _matern(distance: Tensor) -> Tensor:
+def matern(distance: Tensor) -> Tensor:
     """Matern 5/2 with lengthscale 1."""
     a = 5**0.5 * distance
     return (1 + a + a.square() / 3) * torch.exp(-a)

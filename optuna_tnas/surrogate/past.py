@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optuna_tnas.surrogate.kernel import matern
 from optuna_tnas.surrogate.kernel import TransferKernel
 
 
@@ -18,12 +19,13 @@ _CHUNK = 1024
 
 @dataclass(frozen=True)
 class Past:
-    """The past's prediction ``mu(x, D)``: the mean of the posterior means of the studies' GPs.
+    """What predicts on a new study: ``mu(x, D)``, from a GP of its own for each past study.
 
-    Each study has a GP of its own, conditioned on its trials. A posterior mean is a sum of
-    correlations with the trials, so their mean is one too::
+    A study's posterior mean is a sum of correlations with its trials, and it is asked at its own
+    data set ``D_q``, where it learned; how much it counts on the new one depends on how alike the
+    deep kernel finds the two::
 
-        mu(x, D) = sum_j sum_i w_ji R_j((x, D), (x_i, D_i))
+        mu(x, D) = sum_q r_q(D) sum_j sum_i w_ji R_j((x, D_q), (x_i, D_q))
 
     Attributes:
         X: ``N x P`` int64, architectures of all studies' trials.
@@ -37,11 +39,22 @@ class Past:
     datasets: Tensor
     weights: Tensor
 
-    def alone(self) -> Tensor:
-        """The weights with which each study predicts for itself: ``J x N x Q``."""
-        n_studies = len(self.datasets)
-        of_study = torch.from_numpy(self.task[:, None] == np.arange(n_studies))
-        return n_studies * self.weights.unsqueeze(-1) * of_study
+
+@dataclass(frozen=True)
+class PastStudy:
+    """One study of them, encoded.
+
+    Attributes:
+        dataset: ``K``, phi's encoding of its data set.
+        encoded: ``n x L``, psi's of its trials.
+        inputs: ``n x d`` of its trials on its data set.
+        weights: ``J x n``.
+    """
+
+    dataset: Tensor
+    encoded: Tensor
+    inputs: Tensor
+    weights: Tensor
 
 
 def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
@@ -64,13 +77,22 @@ def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
 
 @torch.no_grad()
 def predict(inputs: Tensor, past_inputs: Tensor, weights: Tensor, n_latents: int) -> Tensor:
-    """``mu`` of ``n x d`` inputs, from the ``N x d`` of the past: ``n``.
-
-    ``n x Q`` for weights of every study alone, ``J x N x Q``.
-    """
+    """A study's posterior mean at ``m x d`` inputs, from its ``n x d`` and ``J x n``: ``m``."""
     kernel = TransferKernel(n_latents, (1.0, 1.0))
     means = [
         sum(R @ w for R, w in zip(kernel.correlations(chunk, past_inputs), weights, strict=True))
         for chunk in inputs.split(_CHUNK)
     ]
     return torch.cat(means)
+
+
+def likeness(latents: Tensor, inputs: Tensor, n_latents: int) -> Tensor:
+    """Mean correlation under the deep kernel of ``n x M`` scaled latents, row by row, with inputs.
+
+    Args:
+        latents: A study's trials, had they been on another data set.
+        inputs: ``n x d`` of the same trials.
+        n_latents: M.
+    """
+    distance = torch.linalg.vector_norm(latents - inputs[:, :n_latents], dim=-1)
+    return matern(distance).mean()

@@ -36,7 +36,9 @@ from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.kernel import Remembered
+from optuna_tnas.surrogate.past import likeness
 from optuna_tnas.surrogate.past import Past
+from optuna_tnas.surrogate.past import PastStudy
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.structure import StructureEncoder
 from optuna_tnas.surrogate.threads import one_cpu_thread
@@ -197,12 +199,14 @@ class MetaSurrogate(nn.Module):
 
         On the CPU. Points are drawn with a fixed seed, so that a data set has one encoding.
         """
-        dataset = self.encode_dataset(sample, np.random.default_rng(0))
-        return self._latents(X, dataset.expand(len(X), -1))
+        return self._latents(self.encode_architectures(X), self._encoding(sample))
 
-    def _latents(self, X: np.ndarray, datasets: Tensor) -> Tensor:
-        """``n x P`` architectures, ``n x K`` encodings of their data sets -> ``n x M``."""
-        pairs = torch.cat([self.encode_architectures(X), datasets], dim=-1)
+    def _encoding(self, sample: DatasetSample | None) -> Tensor:
+        return self.encode_dataset(sample, np.random.default_rng(0))
+
+    def _latents(self, encoded: Tensor, datasets: Tensor) -> Tensor:
+        """psi's ``n x L``, phi's ``K`` of one data set or ``n x K`` -> ``n x M``."""
+        pairs = torch.cat([encoded, datasets.expand(len(encoded), -1)], dim=-1)
         return self.kernel.encode(pairs).cpu()
 
     # --- a study's GP -------------------------------------------------------------------------
@@ -220,13 +224,14 @@ class MetaSurrogate(nn.Module):
     @past.setter
     def past(self, past: Past | None) -> None:
         self._past = past
-        self.__dict__.pop("_past_inputs", None)
+        self.__dict__.pop("_studies", None)
 
     @property
     def n_latents(self) -> int:
         """M, the width of the deep kernel's inputs."""
         return self.config.joint_layers[-1]
 
+    @torch.no_grad()
     def inputs(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """A study's GP's inputs for a search on one data set: ``n x P`` -> ``n x d`` float64.
 
@@ -234,21 +239,49 @@ class MetaSurrogate(nn.Module):
         """
         if self.config.gp == "published":
             return self.latents(X, sample)
-        inputs = self.described(X, sample)
+        encoded, structure = self.encode_architectures(X), self.structure(X)
+        inputs = self._described(self._latents(encoded, self._encoding(sample)), structure)
         if self.past is not None:
-            past = self.past
-            inputs[:, -1] = predict(inputs, self._past_inputs, past.weights, self.n_latents)
+            inputs[:, -1] = self._predictions(encoded, structure) @ self.relevance(sample)
         return inputs
 
-    def predictions(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
-        """What each of the Q past studies alone predicts: ``n x P`` -> ``n x Q`` float64.
+    @torch.no_grad()
+    def predictions(self, X: np.ndarray) -> Tensor:
+        """What each of the Q past studies predicts for its own data set: ``n x Q`` float64.
 
-        Their mean is what they predict together, the last column of :meth:`inputs`. Needs a past.
+        ``n x P`` architectures. Needs a past.
         """
-        assert self.past is not None
-        return predict(
-            self.described(X, sample), self._past_inputs, self.past.alone(), self.n_latents
-        )
+        return self._predictions(self.encode_architectures(X), self.structure(X))
+
+    def _predictions(self, encoded: Tensor, structure: Tensor) -> Tensor:
+        predicted = [
+            predict(
+                self._described(self._latents(encoded, study.dataset), structure),
+                study.inputs,
+                study.weights,
+                self.n_latents,
+            )
+            for study in self._studies
+        ]
+        return torch.stack(predicted, dim=1)
+
+    @torch.no_grad()
+    def relevance(self, sample: DatasetSample | None) -> Tensor:
+        """How much each past study's prediction counts for a data set: ``Q`` float64, of sum 1.
+
+        In proportion to the deep kernel's correlation of an architecture on this data set with
+        the same one on the study's, averaged over the study's trials. All count alike for an
+        unknown data set. Needs a past.
+        """
+        studies = self._studies
+        if sample is None:
+            return torch.full((len(studies),), 1 / len(studies)).double()
+        asked = self._encoding(sample)
+        mean = [
+            likeness(self._scaled(self._latents(s.encoded, asked)), s.inputs, self.n_latents)
+            for s in studies
+        ]
+        return torch.stack(mean) / torch.stack(mean).sum()
 
     def condition(
         self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
@@ -260,18 +293,29 @@ class MetaSurrogate(nn.Module):
 
     def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """The default GP's inputs, but 0 where the prediction is: ``n x (M + S + 1)``."""
-        return self._described(self.latents(X, sample), X)
+        return self._described(self.latents(X, sample), self.structure(X))
 
-    def _described(self, latents: Tensor, X: np.ndarray) -> Tensor:
-        scaled = latents / self.hyperparameters.lengthscale
-        return torch.cat([scaled, self.structure(X), scaled.new_zeros(len(X), 1)], dim=-1)
+    def _described(self, latents: Tensor, structure: Tensor) -> Tensor:
+        nothing = latents.new_zeros(len(latents), 1)
+        return torch.cat([self._scaled(latents), structure, nothing], dim=-1)
+
+    def _scaled(self, latents: Tensor) -> Tensor:
+        return latents / self.hyperparameters.lengthscale
 
     @cached_property
     @torch.no_grad()
-    def _past_inputs(self) -> Tensor:
+    def _studies(self) -> list[PastStudy]:
         assert self.past is not None
-        datasets = self.past.datasets[torch.from_numpy(self.past.task)].to(self.device)
-        return self._described(self._latents(self.past.X, datasets), self.past.X)
+        return [
+            self._past_study(self.past, q, dataset.to(self.device))
+            for q, dataset in enumerate(self.past.datasets)
+        ]
+
+    def _past_study(self, past: Past, q: int, dataset: Tensor) -> PastStudy:
+        rows = np.flatnonzero(past.task == q)
+        encoded = self.encode_architectures(past.X[rows])
+        inputs = self._described(self._latents(encoded, dataset), self.structure(past.X[rows]))
+        return PastStudy(dataset, encoded, inputs, past.weights[:, torch.from_numpy(rows)])
 
     def save(self, path: str | Path) -> None:
         """Write a checkpoint of plain data, which :meth:`TNASSampler.load` reads."""

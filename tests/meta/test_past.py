@@ -85,6 +85,48 @@ def test_a_known_data_set_says_which_tasks_to_believe(
     assert negative < -0.3
 
 
+@pytest.fixture
+def informed(
+    surrogate: MetaSurrogate,
+    space: Space,
+    task_of: Callable[..., Task],
+    dataset_of: Callable[[int, float], DatasetSample],
+) -> MetaSurrogate:
+    """Three past studies on known data sets, and one on an unknown one."""
+    known = [task_of(seed, 1.0, dataset_of(seed, 1.0)) for seed in range(3)]
+    surrogate.past = past_of(surrogate, MetaDataset(space, (*known, task_of(3))))
+    return surrogate
+
+
+def test_prediction_weighs_the_studies_by_relevance(
+    informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
+) -> None:
+    X = informed.space.enumerate()
+    for sample in (None, dataset_of(1, 1.0), dataset_of(9, -1.0)):
+        expected = informed.predictions(X) @ informed.relevance(sample)
+        np.testing.assert_allclose(prediction(informed, sample), expected)
+
+
+def test_relevance_is_highest_for_the_same_data_set_and_alike_for_an_unknown_one(
+    informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
+) -> None:
+    assert informed.relevance(None).tolist() == [0.25] * 4
+    for q in range(3):
+        relevance = informed.relevance(dataset_of(q, 1.0))
+        assert relevance.argmax() == q
+        assert relevance.sum().item() == pytest.approx(1)
+
+
+def test_each_study_is_asked_at_its_own_data_set(
+    informed: MetaSurrogate, space: Space, task_of: Callable[..., Task]
+) -> None:
+    """What one study predicts is the same, whatever the others are."""
+    X = space.enumerate()
+    together = informed.predictions(X)[:, 3]
+    informed.past = past_of(informed, MetaDataset(space, (task_of(3),)))
+    np.testing.assert_allclose(informed.predictions(X)[:, 0], together, atol=1e-6)
+
+
 def test_very_long_studies_are_thinned(
     surrogate: MetaSurrogate, history: MetaDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from gpytorch.kernels import MaternKernel
 import numpy as np
 import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.kernel import TransferKernel
-from optuna_tnas.surrogate.past import Past
+from optuna_tnas.surrogate.past import likeness
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.past import study_weights
 
@@ -29,13 +30,21 @@ def posterior_mean(inputs: Tensor, y: Tensor, X: Tensor) -> Tensor:
     return sum(kernel.correlations(X, inputs)) / 2 @ inverse @ y
 
 
-def test_prediction_is_the_mean_of_the_studies_posterior_means() -> None:
-    studies = [study(20, seed=1), study(7, seed=2)]
-    weights = torch.cat([study_weights(*s, N_LATENTS) for s in studies], dim=1) / 2
+def test_a_study_predicts_by_its_posterior_mean() -> None:
+    inputs, y = study(20, seed=1)
     X, _ = study(3000, seed=3)  # more than one chunk
-    found = predict(X, torch.cat([inputs for inputs, _ in studies]), weights, N_LATENTS)
-    expected = torch.stack([posterior_mean(*s, X) for s in studies]).mean(dim=0)
-    torch.testing.assert_close(found, expected)
+    found = predict(X, inputs, study_weights(inputs, y, N_LATENTS), N_LATENTS)
+    torch.testing.assert_close(found, posterior_mean(inputs, y, X))
+
+
+def test_likeness_is_the_mean_correlation_of_the_pairs() -> None:
+    inputs, other = study(20, seed=1)[0], study(20, seed=2)[0]
+    base = MaternKernel(nu=2.5).double().initialize(lengthscale=1.0)
+    pairs = zip(other[:, :N_LATENTS], inputs[:, :N_LATENTS], strict=True)
+    expected = torch.stack([base(a[None], b[None]).to_dense().squeeze() for a, b in pairs]).mean()
+    torch.testing.assert_close(likeness(other[:, :N_LATENTS], inputs, N_LATENTS), expected)
+    same = likeness(inputs[:, :N_LATENTS], inputs, N_LATENTS)
+    torch.testing.assert_close(same, torch.ones_like(same))
 
 
 def test_last_column_is_not_looked_at() -> None:
@@ -53,15 +62,3 @@ def test_prediction_ranks_what_the_study_saw() -> None:
     inputs, y = study(60, seed=1)
     found = predict(inputs, inputs, study_weights(inputs, y, 2), 2)
     assert np.corrcoef(found.numpy(), y.numpy())[0, 1] > 0.95
-
-
-def test_each_study_alone_predicts_by_its_own_posterior_mean() -> None:
-    studies = [study(20, seed=1), study(7, seed=2)]
-    weights = torch.cat([study_weights(*s, N_LATENTS) for s in studies], dim=1) / 2
-    task = np.repeat([0, 1], [20, 7])
-    past = Past(np.zeros((27, 1), dtype=np.int64), task, torch.zeros(2, 1), weights)
-    X, _ = study(30, seed=3)
-    inputs = torch.cat([inputs for inputs, _ in studies])
-    found = predict(X, inputs, past.alone(), N_LATENTS)
-    expected = torch.stack([posterior_mean(*s, X) for s in studies], dim=1)
-    torch.testing.assert_close(found, expected)
