@@ -41,8 +41,8 @@ class Config:
             that early stopping watches.
         evaluate_every: Outer updates between two looks at them.
         patience: Looks without improvement before meta-training ends.
-        n_warm_start: Trials from the set of initial architectures, or at random without one. The
-            default with past studies takes it only for workers that start together.
+        n_warm_start: Trials from the set of initial architectures, or at random without one. With
+            past studies the default takes at most as many, the fewer the more they agree.
         gp: What models a study. ``"transfer"`` adds to the deep kernel a mean that the past
             studies predict and a kernel on the networks' structure, and fits their scales;
             ``"published"`` is the deep kernel alone, adapted by 50 Adam steps.

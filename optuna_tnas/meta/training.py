@@ -77,9 +77,9 @@ def train(
     """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
     losses = train_kernel(surrogate, history, seed=seed, progress=progress)
     with torch.device("cpu"):
-        surrogate.warm_start = choose_warm_start(surrogate, history)
         if surrogate.config.gp == "transfer":
             surrogate.past = past_of(surrogate, history)
+        surrogate.warm_start = choose_warm_start(surrogate, history)
     surrogate.provenance = {
         "tasks": {task.name: len(task.y) for task in history.tasks},
         "trials": history.n_trials,

@@ -6,6 +6,8 @@ choose the set that minimizes the mean over the past tasks of the best regret wi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 
@@ -27,8 +29,8 @@ _MEAN_WEIGHT = 0.1
 def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndarray:
     """Choose architectures greedily among the past's best.
 
-    An architecture's value on a task where it was not evaluated is the posterior mean of a GP
-    with the meta-learned kernel on that task's trials.
+    An architecture's value on a task is what the task's own trials predict: through the
+    surrogate's past if it has one, else by a GP with the meta-learned kernel.
 
     Returns:
         ``w x P`` int64 with ``w <= 16``, best first.
@@ -37,18 +39,25 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
     best = [task.X[np.argsort(-task.y, kind="stable")[:_BEST_PER_TASK]] for task in tasks]
     X = np.unique(np.concatenate(best), axis=0)
     X = X[np.unique(surrogate.groups(X), return_index=True)[1]]
-    regrets = np.stack([_regrets(surrogate, task, X) for task in tasks])  # Q x C
+    predicted = _predicted(surrogate, tasks, X)
+    regrets = predicted.max(axis=1, keepdims=True) - predicted
     return np.asarray(X[_greedy_cover(regrets, SIZE)])
 
 
-def _regrets(surrogate: MetaSurrogate, task: Task, X: np.ndarray) -> np.ndarray:
-    """Predicted distance from the task's best, in standard deviations of its values: ``C``."""
+def _predicted(surrogate: MetaSurrogate, tasks: Sequence[Task], X: np.ndarray) -> np.ndarray:
+    """What each task predicts, in standard deviations of its values or their scores: ``Q x C``."""
+    if surrogate.past is not None:
+        return surrogate.predictions(X).numpy().T
+    return np.stack([_posterior_mean(surrogate, task, X) for task in tasks])
+
+
+@torch.no_grad()
+def _posterior_mean(surrogate: MetaSurrogate, task: Task, X: np.ndarray) -> np.ndarray:
     y = torch.from_numpy(scale_labels(task.y))
     Z = surrogate.latents(task.X, task.dataset)
     gp = unfitted_gp(Z, y, surrogate.hyperparameters)
-    with torch.no_grad():
-        mean = gp.posterior(surrogate.latents(X, task.dataset).unsqueeze(-2)).mean.flatten()
-    return np.asarray((mean.max() - mean).numpy())
+    mean = gp.posterior(surrogate.latents(X, task.dataset).unsqueeze(-2)).mean
+    return np.asarray(mean.flatten().numpy())
 
 
 def _greedy_cover(regrets: np.ndarray, size: int) -> np.ndarray:

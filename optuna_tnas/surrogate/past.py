@@ -15,6 +15,9 @@ from optuna_tnas.surrogate.kernel import TransferKernel
 USED = 2000  # trials of a study that predict
 _VARIANCES, _NOISE = (0.5, 0.5), 0.1  # of a study's GP, for labels of variance 1
 _CHUNK = 1024
+# What an architecture of the start must add to the best that the past studies predict, in the
+# mean over them and in standard deviations of a study's labels.
+_WORTHWHILE = 0.2
 
 
 @dataclass(frozen=True)
@@ -96,3 +99,14 @@ def likeness(latents: Tensor, inputs: Tensor, n_latents: int) -> Tensor:
     """
     distance = torch.linalg.vector_norm(latents - inputs[:, :n_latents], dim=-1)
     return matern(distance).mean()
+
+
+def start_size(predicted: Tensor) -> int:
+    """How many of the warm-start set to try before the trials decide: 1 if the studies agree.
+
+    Args:
+        predicted: ``w x Q``, what each study predicts for the set, whose order is kept; w >= 1.
+    """
+    covered = predicted.cummax(dim=0).values.mean(dim=1)
+    worthwhile = covered.diff() > _WORTHWHILE
+    return 1 + int(worthwhile.long().cumprod(dim=0).sum())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from optuna_tnas.surrogate.candidates import candidates_of
 from optuna_tnas.surrogate.candidates import fix
 from optuna_tnas.surrogate.candidates import Fixed
 from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.past import start_size
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
@@ -67,17 +69,19 @@ class Suggester:
     def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """The next architecture, ``P`` int64.
 
-        The first one is the best by what the past studies predict. If they predict nothing, the
-        first few come from the warm-start set, or at random without one. The others maximize the
-        acquisition function of a GP on the study's trials.
+        The first one is the best by what the past studies predict. If they disagree on what is
+        good, architectures that cover them follow, from the warm-start set. If they predict
+        nothing, the first few come from that set, or at random without one. The others maximize
+        the acquisition function of a GP on the study's trials.
 
         Args:
             study: What is known so far.
             fixed: Choices that are already made.
             rng: All randomness of this suggestion.
         """
-        if self._is_beginning(study):
-            return self._initial(study, fixed, rng)
+        unused = self._unused(study, fixed)
+        if self._is_beginning(study, len(unused)):
+            return unused[0] if len(unused) else self._random(study, fixed, rng)
         if len(study.X) == 0:
             known, ranking = self.surrogate.warm_start, Prediction()
             return self._candidates.best(ranking, known, study.avoided, fixed, rng)
@@ -85,16 +89,25 @@ class Suggester:
         acquisition = self._acquire(study, int(rng.integers(1 << 30)))
         return self._candidates.best(acquisition, best, study.avoided, fixed, rng)
 
-    def _is_beginning(self, study: StudyData) -> bool:
+    def _is_beginning(self, study: StudyData, n_unused: int) -> bool:
         """Whether the architecture comes from the warm-start set.
 
-        A prediction of the past replaces it; only workers that start together need the set, since
-        the best by that prediction are all alike.
+        Once a study has begun, so do those of workers that start together: the best by what the
+        past predicts are all alike.
         """
         begun = len(study.X) + len(study.pending)
-        if self.surrogate.past is not None:
-            return len(study.X) == 0 and begun > 0
-        return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
+        if self.surrogate.past is None:
+            return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
+        return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
+
+    @cached_property
+    def _n_start(self) -> int:
+        """Trials before the GP takes over, where there is a past."""
+        surrogate = self.surrogate
+        if len(surrogate.warm_start) == 0:
+            return 1
+        size = start_size(surrogate.predictions(surrogate.warm_start))
+        return min(size, surrogate.config.n_warm_start)
 
     def _acquire(self, study: StudyData, seed: int) -> Acquisition:
         """An acquisition function of a GP on the study's trials."""
@@ -103,13 +116,21 @@ class Suggester:
         pending = self._candidates.inputs(study.pending)
         return Acquisition(self._acquisition, gp, pending, seed)
 
-    def _initial(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """The first of the warm-start set, or of random architectures, that is new."""
-        space = self.surrogate.space
-        taken = {row.tobytes() for row in study.avoided}
+    def _unused(self, study: StudyData, fixed: Fixed) -> np.ndarray:
+        """``u x P`` of the warm-start set that are new and agree with ``fixed``, in order."""
         known = self.surrogate.warm_start
+        if self.surrogate.past is not None:  # the best by its prediction stands for the first
+            known = np.roll(known, -1, axis=0)
+        return _new(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
+
+    def _random(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+        """A random architecture, a new one if it can be."""
+        space = self.surrogate.space
         drawn = fix(space, space.sample(256, rng), fixed)
-        for row in np.concatenate([known[agrees(space, known, fixed)], drawn]):
-            if row.tobytes() not in taken:
-                return np.asarray(row)
-        return np.asarray(drawn[0])
+        new = _new(drawn, study.avoided)
+        return np.asarray((new if len(new) else drawn)[0])
+
+
+def _new(X: np.ndarray, avoided: np.ndarray) -> np.ndarray:
+    taken = {row.tobytes() for row in avoided}
+    return X[[row.tobytes() not in taken for row in X]]

@@ -10,6 +10,7 @@ from torch import Tensor
 from optuna_tnas.surrogate.kernel import TransferKernel
 from optuna_tnas.surrogate.past import likeness
 from optuna_tnas.surrogate.past import predict
+from optuna_tnas.surrogate.past import start_size
 from optuna_tnas.surrogate.past import study_weights
 
 
@@ -62,3 +63,12 @@ def test_prediction_ranks_what_the_study_saw() -> None:
     inputs, y = study(60, seed=1)
     found = predict(inputs, inputs, study_weights(inputs, y, 2), 2)
     assert np.corrcoef(found.numpy(), y.numpy())[0, 1] > 0.95
+
+
+def test_start_is_as_large_as_the_studies_disagree() -> None:
+    agreed = torch.tensor([[1.0, 0.9, 1.1], [0.9, 1.0, 1.0], [0.5, 0.6, 0.4]])
+    assert start_size(agreed) == 1
+    assert start_size(torch.eye(3)) == 3
+    assert start_size(torch.cat([torch.eye(3), torch.ones(2, 3)])) == 3
+    assert start_size(torch.tensor([[1.0, 0.0], [1.0, 0.1], [0.0, 9.0]])) == 1  # the order is kept
+    assert start_size(torch.zeros(1, 2)) == 1

@@ -70,7 +70,23 @@ def informed(surrogate: MetaSurrogate) -> MetaSurrogate:
     weights = study_weights(surrogate.described(X, None), y, surrogate.n_latents)
     datasets = surrogate.dataset_encoder.unknown.detach()[None]
     surrogate.past = Past(X, np.zeros(40, dtype=np.int64), datasets, weights)
+    surrogate.warm_start = WARM_START[[1, 0, 2, 3, 4, 5]]
     return surrogate
+
+
+@pytest.fixture
+def divided(informed: MetaSurrogate) -> MetaSurrogate:
+    """One study predicts more, the higher the choices are; the other, the lower they are."""
+    assert informed.past is not None
+    X, weights = informed.past.X, informed.past.weights
+    informed.past = Past(
+        X=np.concatenate([X, X]),
+        task=np.repeat([0, 1], 40),
+        datasets=informed.past.datasets.repeat(2, 1),
+        weights=torch.cat([weights, -weights], dim=1),
+    )
+    informed.warm_start = np.array([[3, 3, 3], [0, 0, 1], [2, 2, 2], [1, 1, 1]])
+    return informed
 
 
 def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate) -> None:
@@ -96,9 +112,29 @@ def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurro
     suggester = Suggester(informed, None)
     first = suggester.suggest(study([]), {}, rng())
     second = suggester.suggest(study([], pending=first), {}, rng())
-    assert (second == WARM_START[0]).all()
+    assert (second == informed.warm_start[1]).all()
     third = suggester.suggest(study([], pending=np.stack([first, second])), {}, rng())
-    assert (third == WARM_START[1]).all()
+    assert (third == informed.warm_start[2]).all()
+
+
+def test_studies_that_disagree_are_covered_before_the_trials_decide(
+    divided: MetaSurrogate,
+) -> None:
+    suggester = Suggester(divided, None)
+    X = np.array([[3, 2, 3]])
+    assert suggester.suggest(study(X), {}, rng()).tolist() == [0, 0, 1]
+    assert suggester.suggest(study(X), {0: 3}, rng()).tolist() == [3, 3, 3]  # new, and agrees
+    decided = np.array([[3, 2, 3], [0, 0, 1]])
+    assert suggester.suggest(study(decided), {}, rng()).sum() >= 5
+    assert suggester.suggest(study(X), {0: 1, 1: 3}, rng()).tolist()[:2] == [1, 3]
+
+
+def test_no_more_are_tried_than_configured(divided: MetaSurrogate) -> None:
+    divided.config = replace(divided.config, n_warm_start=1)
+    row = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
+    divided.warm_start = divided.warm_start[:0]
+    without = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
+    assert row.tolist() == without.tolist() != [0, 0, 1]
 
 
 def test_a_past_that_is_wrong_does_not_stop_the_search(informed: MetaSurrogate) -> None:
