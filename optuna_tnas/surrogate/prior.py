@@ -46,6 +46,7 @@ from optuna_tnas.surrogate.threads import single_precision
 
 
 _CHUNK = 4096
+_LEAST_LIKENESS = 0.01  # of data sets; below it there is nothing to choose between
 
 
 class MetaSurrogate(nn.Module):
@@ -271,7 +272,7 @@ class MetaSurrogate(nn.Module):
 
         In proportion to the deep kernel's correlation of an architecture on this data set with
         the same one on the study's, averaged over the study's trials. All count alike for an
-        unknown data set. Needs a past.
+        unknown data set, and for one that is like none. Needs a past.
         """
         studies = self._studies
         if sample is None:
@@ -281,7 +282,8 @@ class MetaSurrogate(nn.Module):
             likeness(self._scaled(self._latents(s.encoded, asked)), s.inputs, self.n_latents)
             for s in studies
         ]
-        return torch.stack(mean) / torch.stack(mean).sum()
+        relevance = torch.stack(mean) + _LEAST_LIKENESS
+        return relevance / relevance.sum()
 
     def condition(
         self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None

@@ -117,6 +117,14 @@ def test_relevance_is_highest_for_the_same_data_set_and_alike_for_an_unknown_one
         assert relevance.sum().item() == pytest.approx(1)
 
 
+def test_all_studies_count_alike_for_a_data_set_like_none(
+    informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
+) -> None:
+    informed.kernel.base_kernel.base_kernel.lengthscale = 1e-6  # nothing is alike
+    np.testing.assert_allclose(informed.relevance(dataset_of(9, 1.0)), [0.25] * 4)
+    assert np.isfinite(prediction(informed, dataset_of(9, 1.0))).all()
+
+
 def test_each_study_is_asked_at_its_own_data_set(
     informed: MetaSurrogate, space: Space, task_of: Callable[..., Task]
 ) -> None:
