@@ -73,9 +73,10 @@ class Remembered:
     def __init__(self, candidates: Tensor, n_latents: int) -> None:
         self._candidates = candidates
         self._n_latents = n_latents
-        self._rows: dict[bytes, Tensor] = {}  # a trial's input -> 2 x N
+        self._places: dict[bytes, int] = {}  # of a trial's input among the rows
+        self._rows = candidates.new_empty(2, 0, len(candidates))
         self._asked = candidates[:0]  # all trials of the last question, and its 2 x n x N
-        self._R = candidates.new_empty(2, 0, len(candidates))
+        self._R = self._rows
         self._capacity = _MAX_REMEMBERED // max(1, len(candidates))
 
     def covers(self, x: Tensor, run: Tensor) -> bool:
@@ -92,16 +93,25 @@ class Remembered:
         return deep, structure
 
     def _all(self, x: Tensor) -> Tensor:
-        if len(self._rows) + len(x) > self._capacity:
-            self._rows.clear()
-        return torch.stack([self._row(input_) for input_ in x], dim=1)
+        """``2 x n x N``, without a copy where a search just goes on."""
+        if len(self._places) + len(x) > self._capacity:
+            self._places.clear()
+        places = [self._place(input_) for input_ in x]
+        if places == list(range(len(x))):
+            return self._rows[:, : len(x)]
+        return self._rows[:, places]
 
-    def _row(self, input_: Tensor) -> Tensor:
+    def _place(self, input_: Tensor) -> int:
         key = input_.numpy().tobytes()
-        if key not in self._rows:
+        if key not in self._places:
+            place = len(self._places)
+            if place == self._rows.shape[1]:
+                more = self._rows.new_empty(2, place + 16, len(self._candidates))
+                self._rows = torch.cat([self._rows, more], dim=1)
             both = _correlations(input_[None], self._candidates, self._n_latents)
-            self._rows[key] = torch.cat(both)
-        return self._rows[key]
+            self._rows[:, place] = torch.cat(both)
+            self._places[key] = place
+        return self._places[key]
 
 
 class TransferKernel(Kernel):

@@ -173,4 +173,4 @@ def test_memory_has_a_limit(candidates: Tensor, monkeypatch: pytest.MonkeyPatch)
         torch.testing.assert_close(
             deep, TransferKernel(3, (1.0, 1.0)).correlations(x, candidates)[0]
         )
-        assert len(remembered._rows) <= 5
+        assert len(remembered._places) <= 5
