@@ -271,11 +271,13 @@ class MetaSurrogate(nn.Module):
         """How much each past study's prediction counts for a data set: ``Q`` float64, of sum 1.
 
         In proportion to the deep kernel's correlation of an architecture on this data set with
-        the same one on the study's, averaged over the study's trials. All count alike for an
-        unknown data set, and for one that is like none. Needs a past.
+        the same one on the study's, averaged over the study's trials. All count alike for a data
+        set that is like none, and for an unknown one if no study has one: how alike it is to
+        others was not learned then. Needs a past.
         """
         studies = self._studies
-        if sample is None:
+        unknown = self.dataset_encoder.unknown
+        if sample is None and not any(torch.equal(s.dataset, unknown) for s in studies):
             return torch.full((len(studies),), 1 / len(studies)).double()
         asked = self._encoding(sample)
         mean = [
