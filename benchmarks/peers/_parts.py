@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import nn
@@ -38,6 +40,13 @@ def without_past(setting: Setting) -> MetaSurrogate:
     """Nothing is predicted; the search begins with the warm-start set."""
     surrogate = meta_trained(setting, "default")
     surrogate.past = None
+    return surrogate
+
+
+def without_cover(setting: Setting) -> MetaSurrogate:
+    """After the best by the prediction, trials decide, however much the past studies disagree."""
+    surrogate = meta_trained(setting, "default")
+    surrogate.config = replace(surrogate.config, n_warm_start=1)
     return surrogate
 
 

@@ -17,11 +17,11 @@ SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
 SMALL = Config(outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8)
 
 
-def past(name: str, seed: int) -> optuna.Study:
+def past(name: str, seed: int, sign: float = 1.0) -> optuna.Study:
     study = optuna.create_study(
         study_name=name, direction="maximize", sampler=optuna.samplers.RandomSampler(seed)
     )
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
+    study.optimize(lambda t: sign * float(SPACE.encode(SPACE.suggest(t)).sum()), n_trials=12)
     return study
 
 

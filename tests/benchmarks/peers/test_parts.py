@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +30,10 @@ def test_a_resumed_run_repeats_itself(method: str, setting: Setting) -> None:
 
 
 def test_each_part_makes_a_difference(setting: Setting) -> None:
+    disagreeing = (*setting.history, small.past("c", 2, sign=-1.0))
+    setting = replace(setting, history=disagreeing)
     found = [search(setting, method) for method in (*METHODS, "tnas")]
-    assert len(METHODS) == 3
+    assert len(METHODS) == 4
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 
 
