@@ -23,6 +23,7 @@ from optuna_tnas import MetaSurrogate
 from optuna_tnas.cli import main
 from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
+from tests.sqlite import is_made
 
 
 SPACE = NASBench201Space()
@@ -218,10 +219,10 @@ def _interrupted(command: list[str], begun: Callable[[], object]) -> tuple[int, 
 
 def _finished(storage: str) -> list[tuple[dict[str, object], float]]:
     """Parameters and values of what is finished, in order; none before there is a study."""
-    try:
-        study = optuna.load_study(study_name="optuna-tnas-tune", storage=storage)
-    except Exception:  # the tables are just being made
+    name = "optuna-tnas-tune"
+    if not is_made(storage) or name not in optuna.get_all_study_names(storage):
         return []
+    study = optuna.load_study(study_name=name, storage=storage)
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return [(t.params, t.value) for t in study.get_trials(states=states)]  # type: ignore[misc]
 

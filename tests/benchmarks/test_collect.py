@@ -24,6 +24,7 @@ from benchmarks.images import load_images
 from optuna_tnas.recipe import Recipe
 from optuna_tnas.recipe import train_and_evaluate
 from optuna_tnas.spaces import NASBench201Space
+from tests.sqlite import is_made
 
 
 ROOT = Path(__file__).parents[2]
@@ -90,12 +91,9 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 def n_complete(storage: str, name: str) -> int:
     """0 too while the database or the study is not there yet."""
-    if not Path(storage.removeprefix("sqlite:///")).exists():
+    if not is_made(storage) or name not in optuna.get_all_study_names(storage):
         return 0
-    try:
-        return len(trials(storage, name))
-    except Exception:
-        return 0
+    return len(trials(storage, name))
 
 
 def children(pid: int) -> list[int]:
