@@ -257,7 +257,7 @@ class MetaSurrogate(nn.Module):
     def _predictions(self, encoded: Tensor, structure: Tensor) -> Tensor:
         predicted = [
             predict(
-                self._described(self._latents(encoded, study.dataset), structure),
+                self._described(self._latents(encoded, study.dataset.to(encoded)), structure),
                 study.inputs,
                 study.weights,
                 self.n_latents,
@@ -276,12 +276,14 @@ class MetaSurrogate(nn.Module):
         others was not learned then. Needs a past.
         """
         studies = self._studies
-        unknown = self.dataset_encoder.unknown
-        if sample is None and not any(torch.equal(s.dataset, unknown) for s in studies):
+        unknown = self.dataset_encoder.unknown.cpu()
+        if sample is None and not any(torch.equal(s.dataset.cpu(), unknown) for s in studies):
             return torch.full((len(studies),), 1 / len(studies)).double()
         asked = self._encoding(sample)
         mean = [
-            likeness(self._scaled(self._latents(s.encoded, asked)), s.inputs, self.n_latents)
+            likeness(
+                self._scaled(self._latents(s.encoded.to(asked), asked)), s.inputs, self.n_latents
+            )
             for s in studies
         ]
         relevance = torch.stack(mean) + _LEAST_LIKENESS
