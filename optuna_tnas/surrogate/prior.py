@@ -205,9 +205,9 @@ class MetaSurrogate(nn.Module):
     def _encoding(self, sample: DatasetSample | None) -> Tensor:
         return self.encode_dataset(sample, np.random.default_rng(0))
 
-    def _latents(self, encoded: Tensor, datasets: Tensor) -> Tensor:
-        """psi's ``n x L``, phi's ``K`` of one data set or ``n x K`` -> ``n x M``."""
-        pairs = torch.cat([encoded, datasets.expand(len(encoded), -1)], dim=-1)
+    def _latents(self, encoded: Tensor, dataset: Tensor) -> Tensor:
+        """psi's ``n x L``, phi's ``K`` of one data set -> ``n x M``."""
+        pairs = torch.cat([encoded, dataset.expand(len(encoded), -1)], dim=-1)
         return self.kernel.encode(pairs).cpu()
 
     # --- a study's GP -------------------------------------------------------------------------
