@@ -35,6 +35,9 @@ _CHUNK = 2048  # their covariances with the trials stay in the processor's cache
 # Candidates whose joint value with the running trials is computed. A candidate adds at most its
 # expected improvement alone, so one that ranks far down alone hardly ever leads jointly.
 _SHORTLIST = 512
+# Candidates with the highest bounds, whose true values rule most others out.
+_LEAD = 64
+_ROUNDING = 1e-6  # of values, relative
 
 
 def check_acquisition(name: str) -> None:
@@ -80,6 +83,7 @@ class Acquisition:
     def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
         self._gp = gp
         self._alone = _closed_form(name, gp)
+        self._bound = _closed_form(name, gp.optimistic())
         self._joint = _monte_carlo(name, gp, seed)
         self._pending = pending
 
@@ -91,20 +95,36 @@ class Acquisition:
         """Position of the best of ``n x d`` candidates, running trials being pending.
 
         Every candidate is scored in closed form: what the Monte Carlo value of one candidate
-        estimates. The best of them are then scored jointly with the running trials, if there
-        are any. Ties go to the higher posterior mean, then to the first.
+        estimates, or has a bound that rules it out. If trials are running, the best are then
+        scored jointly with them. Ties go to the higher posterior mean, then to the first.
 
         Args:
             Z: All candidates, so that what is remembered of them is used.
             allowed: ``m`` ascending positions, m >= 1.
         """
         rows = torch.from_numpy(allowed)
-        values = self.values(Z)[rows]
         if len(self._pending) > 0:
-            shortlist = values.topk(min(_SHORTLIST, len(rows))).indices.sort().values
+            shortlist = self._highest(self.values(Z)[rows], _SHORTLIST)
             rows = rows[shortlist]
-            values = self._joint_values(Z[rows])
-        return self._first_best(Z, rows, values)
+            return self._first_best(Z, rows, self._joint_values(Z[rows]))
+        rows = rows[self._contend(Z, rows)]
+        return self._first_best(Z, rows, self.values(Z[rows]))
+
+    def _contend(self, Z: Tensor, rows: Tensor) -> Tensor:
+        """Which of the ``m`` rows may have the highest value: ``m`` bool, at least one.
+
+        None whose value under the optimistic GP is below the true value of another.
+        """
+        most = _evaluate(self._bound, Z.unsqueeze(-2))[rows]
+        lead = self._highest(most, _LEAD)
+        highest = self.values(Z[rows[lead]]).max()
+        contend = most >= highest - _ROUNDING * highest.abs()
+        contend[lead] = True
+        return contend
+
+    @staticmethod
+    def _highest(values: Tensor, n: int) -> Tensor:
+        return values.topk(min(n, len(values))).indices.sort().values
 
     def _joint_values(self, Z: Tensor) -> Tensor:
         """``n x d`` -> ``n``: the value of each candidate together with the running trials.

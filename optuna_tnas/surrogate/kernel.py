@@ -108,8 +108,8 @@ class Remembered:
             if place == self._rows.shape[1]:
                 more = self._rows.new_empty(2, place + 16, len(self._candidates))
                 self._rows = torch.cat([self._rows, more], dim=1)
-            both = _correlations(input_[None], self._candidates, self._n_latents)
-            self._rows[:, place] = torch.cat(both)
+            both = _correlations(input_, self._candidates, self._n_latents, _paired_distance)
+            self._rows[:, place] = torch.stack(both)
             self._places[key] = place
         return self._places[key]
 

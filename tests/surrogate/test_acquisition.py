@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from unittest.mock import patch
 
 from botorch.acquisition import ExpectedImprovement
 from botorch.acquisition import qExpectedImprovement
@@ -116,11 +117,20 @@ def test_shortlist_does_not_lose_the_best() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_best_without_pending_has_the_highest_value(name: AcquisitionName) -> None:
+@pytest.mark.parametrize("n", [1, 8, 33, 120])
+def test_best_without_pending_has_the_highest_value(name: AcquisitionName, n: int) -> None:
     for seed in range(5):
-        gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
+        gp, Z = random_gp(n, seed), random_latents(3000, seed + 100)
         acquisition = Acquisition(name, gp, NO_PENDING, seed)
         assert acquisition.best(Z, np.arange(len(Z))) == int(acquisition.values(Z).argmax())
+
+
+def test_bounds_rule_most_candidates_out() -> None:
+    gp, Z = random_gp(120, seed=0), random_latents(3000, seed=100)
+    acquisition = Acquisition("qei", gp, NO_PENDING, seed=0)
+    with patch.object(acquisition, "values", wraps=acquisition.values) as values:
+        acquisition.best(Z, np.arange(len(Z)))
+    assert sum(len(call.args[0]) for call in values.call_args_list) < 600
 
 
 def test_what_is_pending_is_not_chosen_again() -> None:

@@ -179,6 +179,17 @@ def test_starts_from_the_given_hyperparameters() -> None:
     assert gp.likelihood.noise.item() == pytest.approx(0.1)
 
 
+@pytest.mark.parametrize("n", [1, 32, 33, 120])
+def test_optimistic_gp_has_the_mean_and_bounds_the_variance(n: int) -> None:
+    X = random_latents(200, 1, seed=5)
+    for gp in (unfitted_gp(*data(n), HYPERPARAMETERS), transfer(*data(n))):
+        with torch.no_grad():
+            bound, exact = gp.optimistic().posterior(X), gp.posterior(X)
+        torch.testing.assert_close(bound.mean, exact.mean)
+        assert (bound.variance >= exact.variance * (1 - 1e-6)).all()
+        assert bool((bound.variance > 1.01 * exact.variance).any()) == (n > 32)
+
+
 # --- what the past predicts -----------------------------------------------------------------
 
 
