@@ -115,8 +115,10 @@ def _whitening(covariance: Tensor) -> Tensor:
     The noise bounds the condition of ``L``, so that products with its inverse are as good as
     solving, and twice as fast.
     """
-    factor = psd_safe_cholesky(covariance)
-    return torch.linalg.solve_triangular(factor, torch.eye(len(factor)).to(factor), upper=False)
+    factor: Tensor = psd_safe_cholesky(covariance)
+    identity = torch.eye(len(factor)).to(factor)
+    inverse: Tensor = torch.linalg.solve_triangular(factor, identity, upper=False)
+    return inverse
 
 
 class PastMean(Mean):
