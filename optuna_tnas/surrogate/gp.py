@@ -142,8 +142,8 @@ def fit_transfer_gp(
 
         y = g (c + f) + noise,    f ~ GP(mu, w^2 mu mu' + sum_j v_j R_j)
 
-    ``c`` and the weight of ``mu`` are integrated out, under wide and narrow normal priors; the
-    rest is fitted.
+    ``c`` and the weight of ``mu`` are integrated out, under normal priors around 0 and 1; the rest
+    is fitted.
 
     Args:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.

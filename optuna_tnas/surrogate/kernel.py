@@ -53,9 +53,10 @@ class DeepKernel(Kernel):
 
 
 # Prior variances of a study's mean and of the weight of the past's prediction, which is 1 before
-# there are trials: the mean is anything, the past may be forgotten or turned around.
+# there are trials: the mean is anything, the past may be forgotten or turned around. A quarter of
+# this variance costs nothing where the past is right, but needs many more trials to turn it around.
 _MEAN_VARIANCE = 100.0
-_WEIGHT_VARIANCE = 0.25
+_WEIGHT_VARIANCE = 1.0
 
 _MAX_REMEMBERED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
 

@@ -107,7 +107,7 @@ def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
     structure = RBFKernel(active_dims=(3, 4, 5)).double().initialize(lengthscale=1.0)
-    weight = LinearKernel(active_dims=(6,)).double().initialize(variance=0.25)
+    weight = LinearKernel(active_dims=(6,)).double().initialize(variance=1.0)
     kernel = TransferKernel(3, (0.7, 1.3))
     for pair in [(x, x), (x, other)]:
         parts = [k(*pair).to_dense() for k in (deep, structure, weight)]
