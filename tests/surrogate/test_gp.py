@@ -235,6 +235,11 @@ def test_past_that_was_wrong_is_unlearned() -> None:
     assert torch.corrcoef(torch.stack([mean, truth]))[0, 1] > 0.5
 
 
+def test_few_trials_turn_the_past_around() -> None:
+    found = [correlation(transfer(*predicted(5, -1.0, seed))) for seed in range(8)]
+    assert sum(r < -0.9 for r in found) >= 6
+
+
 def test_label_unit_does_not_change_what_is_found() -> None:
     """As it would if a study's best few, whose labels are spread out, met a fixed prediction."""
     Z, y = predicted(30, 1.0)
