@@ -54,7 +54,7 @@ class DeepKernel(Kernel):
 
 # Prior variances of a study's mean and of the weight of the past's prediction, which is 1 before
 # there are trials: the mean is anything, the past may be forgotten or turned around. A quarter of
-# this variance is no better where the past is right; where it is wrong, it takes far more trials.
+# this variance does about as well where the past is right, and takes far more trials where not.
 _MEAN_VARIANCE = 100.0
 _WEIGHT_VARIANCE = 1.0
 
