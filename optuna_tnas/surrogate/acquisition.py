@@ -82,8 +82,8 @@ class Acquisition:
 
     def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
         self._gp = gp
+        self._name = name
         self._alone = _closed_form(name, gp)
-        self._bound = _closed_form(name, gp.optimistic())
         self._joint = _monte_carlo(name, gp, seed)
         self._pending = pending
 
@@ -113,9 +113,10 @@ class Acquisition:
     def _contend(self, Z: Tensor, rows: Tensor) -> Tensor:
         """Which of the ``m`` rows may have the highest value: ``m`` bool, at least one.
 
-        None whose value under the optimistic GP is below the true value of another.
+        The others' values, even under the optimistic GP, are below the true value of one.
         """
-        most = _evaluate(self._bound, Z.unsqueeze(-2))[rows]
+        bound = _closed_form(self._name, self._gp.optimistic())
+        most = _evaluate(bound, Z.unsqueeze(-2))[rows]
         lead = self._highest(most, _LEAD)
         highest = self.values(Z[rows[lead]]).max()
         contend = most >= highest - _ROUNDING * highest.abs()
