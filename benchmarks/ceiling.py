@@ -47,9 +47,8 @@ def predictions(history: MetaDataset) -> list[np.ndarray]:
 
 
 def _inputs(structure: Tensor) -> Tensor:
-    """One latent that is the same for all, the structure, no prediction."""
-    nothing = structure.new_zeros(len(structure), 1)
-    return torch.cat([nothing, structure, nothing], dim=1)
+    """One latent that is the same for all, and the structure."""
+    return torch.cat([structure.new_zeros(len(structure), 1), structure], dim=1)
 
 
 def coefficients(predicted: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:

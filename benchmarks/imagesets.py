@@ -125,7 +125,7 @@ def run_search(search: Search) -> list[Record]:
 
 def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
     """Spearman coefficient of the past's prediction with the values."""
-    predicted = surrogate.inputs(target.X, target.dataset)[:, -1]
+    predicted = surrogate.past_mean(target.X, target.dataset)
     return float(spearmanr(predicted, target.y).statistic)
 
 

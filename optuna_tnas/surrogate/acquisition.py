@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.surrogate.gp import predictions
 from optuna_tnas.surrogate.gp import StudyGP
 
 
@@ -59,11 +60,18 @@ class Ranking(Protocol):
 
 
 class Prediction:
-    """Ranks candidates by what the past predicts, while there is nothing else to go by."""
+    """Ranks candidates by what the past predicts, while there is nothing else to go by.
+
+    Args:
+        n_studies: How many of an input's last columns are past studies' predictions.
+    """
+
+    def __init__(self, n_studies: int) -> None:
+        self._n_studies = n_studies
 
     def values(self, Z: Tensor) -> Tensor:
-        """The last column."""
-        return Z[:, -1]
+        """The sum of the predictions."""
+        return predictions(Z, self._n_studies).sum(dim=-1)
 
     def best(self, Z: Tensor, allowed: np.ndarray) -> int:
         """The first of the best."""

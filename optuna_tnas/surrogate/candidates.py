@@ -79,7 +79,7 @@ class WholeSpace:
         first = np.unique(self._group, return_index=True)[1]
         self._Z = surrogate.inputs(self._X[first], dataset)  # groups x d
         self._surrogate = surrogate
-        self._remembered = Remembered(self._Z, surrogate.n_latents)
+        self._remembered = Remembered(self._Z, surrogate.n_latents, surrogate.n_studies)
 
     def _groups_of(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(self._group[np.searchsorted(self._codes, self._space.codes(X))])

@@ -1,6 +1,6 @@
 """The hyper-parameters of the Gaussian process on one study, by maximum a posteriori.
 
-With the labels ``y``, the past's prediction ``mu`` and correlation matrices ``R_j``::
+With the labels ``y``, their prior mean ``mu`` and correlation matrices ``R_j``::
 
     y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I
 
@@ -59,7 +59,7 @@ class Evidence:
 
     Attributes:
         y: ``n`` labels.
-        mean: ``n``, the past's prediction.
+        mean: ``n``, of the prior.
         fixed: ``n x n``, the covariance that has no scale to fit.
         correlations: ``J x n x n``.
         center: Where the log-normal priors have their median.
@@ -93,7 +93,7 @@ class Evidence:
         ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9).
         """
         scales = Scales.of(logarithms)
-        terms = np.array(scales.variances)[:, None, None] * self.correlations
+        terms = self._terms(scales)
         inverse, log_determinant = _invert(self.fixed + terms.sum(axis=0), scales.noise)
         scaled = self.y / scales.label
         alpha = inverse @ (scaled - self.mean)
@@ -105,6 +105,14 @@ class Evidence:
         noise = scales.noise * np.trace(curvature) / 2
         gradient = np.array([len(scaled) - scaled @ alpha, *slopes, noise])
         return float(quadratic / 2 + log_volume), gradient + deviation / self._prior
+
+    def residual(self, scales: Scales) -> np.ndarray:
+        """``n``: ``K^-1 (y / g - mu)``."""
+        inverse, _ = _invert(self.fixed + self._terms(scales).sum(axis=0), scales.noise)
+        return np.asarray(inverse @ (self.y / scales.label - self.mean))
+
+    def _terms(self, scales: Scales) -> np.ndarray:
+        return np.asarray(np.array(scales.variances)[:, None, None] * self.correlations)
 
     @property
     def _prior(self) -> np.ndarray:

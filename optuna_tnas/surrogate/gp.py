@@ -29,12 +29,16 @@ from torch import Tensor
 from optuna_tnas.surrogate.fitting import Evidence
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.fitting import Scales
+from optuna_tnas.surrogate.kernel import MEAN_VARIANCE
 from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.kernel import TransferKernel
 
 
 # Medians of the priors of what is fitted, in units of the past's scaled labels.
 CENTER = Scales(label=1.0, variances=(1.0, 1.0), noise=0.02)
+# Prior variance of the weight of the past as a whole, which is 1 before there are trials: it may
+# be forgotten or turned around. A single one of Q studies that count alike has Q times as much.
+_WEIGHT_VARIANCE = 4.0
 
 _FEW = 32  # trials, which bound the variance
 
@@ -122,45 +126,59 @@ def _whitening(covariance: Tensor) -> Tensor:
 
 
 class PastMean(Mean):
-    """What the past predicts, the last column of the inputs, in the study's unit."""
+    """A weighted sum of what the past studies predict, the last columns of the inputs.
 
-    def __init__(self, scale: float) -> None:
+    Args:
+        weights: ``Q``.
+    """
+
+    def __init__(self, weights: Tensor) -> None:
         super().__init__()
-        self.scale = scale
+        self.weights = weights
 
     def forward(self, x: Tensor) -> Tensor:
         """``... x n x d`` -> ``... x n``."""
-        return self.scale * x[..., -1]
+        return predictions(x, len(self.weights)) @ self.weights
 
 
 def fit_transfer_gp(
-    inputs: Tensor, y: Tensor, n_latents: int, remembered: Remembered | None = None
+    inputs: Tensor,
+    y: Tensor,
+    n_latents: int,
+    n_studies: int,
+    remembered: Remembered | None = None,
 ) -> StudyGP:
     """The default GP on a study: what the past predicts, and a residual that can unlearn it.
 
-    With the study's unit ``g``, the past's prediction ``mu`` and the correlations ``R_j``::
+    With the study's unit ``g``, the past studies' predictions ``mu_q``, each times how much the
+    study counts, and the correlations ``R_j``::
 
-        y = g (c + f) + noise,    f ~ GP(mu, w^2 mu mu' + sum_j v_j R_j)
+        y = g (c + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-    ``c`` and the weight of ``mu`` are integrated out, under normal priors around 0 and 1; the rest
-    is fitted.
+    ``c`` and the weights ``b_q`` have normal priors around 0 and 1. ``c`` is integrated out, and
+    so are the weights while the rest is fitted; then they are the most probable ones. As uncertain
+    ones they would count as chances of improvement, and expected improvement would go after
+    whatever any past study promises.
 
     Args:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
         y: ``n`` float64 scaled labels.
-        n_latents: How many of an input's columns are latents.
+        n_latents: How many of an input's first columns are latents.
+        n_studies: How many of its last columns are predictions.
         remembered: Correlations with the candidates.
     """
-    scales = evidence(inputs, y, n_latents).fit()
+    found = evidence(inputs, y, n_latents, n_studies)
+    scales = found.fit()
+    weights = scales.label * _past_weights(inputs, found.residual(scales), n_studies)
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=scales.noise * scales.label**2)
-    kernel = ScaleKernel(TransferKernel(n_latents, scales.variances, remembered)).double()
+    kernel = TransferKernel(n_latents, scales.variances, n_studies, remembered)
     gp = StudyGP(
         inputs,
         y.unsqueeze(-1),
         likelihood=likelihood,
-        covar_module=kernel.initialize(outputscale=scales.label**2),
-        mean_module=PastMean(scales.label),
+        covar_module=ScaleKernel(kernel).double().initialize(outputscale=scales.label**2),
+        mean_module=PastMean(weights),
         outcome_transform=None,
     )
     gp.eval().requires_grad_(False)
@@ -168,11 +186,23 @@ def fit_transfer_gp(
 
 
 @torch.no_grad()
-def evidence(inputs: Tensor, y: Tensor, n_latents: int) -> Evidence:
+def evidence(inputs: Tensor, y: Tensor, n_latents: int, n_studies: int) -> Evidence:
     """What the scales are fitted to; arguments as above."""
-    kernel = TransferKernel(n_latents, CENTER.variances)
-    fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
-    return Evidence(y.numpy(), inputs[:, -1].numpy(), fixed.numpy(), np.stack(R), CENTER)
+    R = TransferKernel(n_latents, CENTER.variances, n_studies).correlations(inputs, inputs)
+    predicted = predictions(inputs, n_studies).numpy()
+    fixed = MEAN_VARIANCE + _WEIGHT_VARIANCE * n_studies * predicted @ predicted.T
+    return Evidence(y.numpy(), predicted.sum(axis=1), fixed, np.stack(R), CENTER)
+
+
+def _past_weights(inputs: Tensor, residual: np.ndarray, n_studies: int) -> Tensor:
+    """The ``Q`` most probable weights, given ``n`` values of :meth:`Evidence.residual`."""
+    slope = predictions(inputs, n_studies).mT @ torch.from_numpy(residual)
+    return 1 + _WEIGHT_VARIANCE * n_studies * slope
+
+
+def predictions(inputs: Tensor, n_studies: int) -> Tensor:
+    """Those of the past studies among the inputs' columns: ``... x Q``."""
+    return inputs[..., inputs.shape[-1] - n_studies :]
 
 
 def fit_published_gp(Z: Tensor, y: Tensor, start: HyperParameters) -> StudyGP:

@@ -52,11 +52,7 @@ class DeepKernel(Kernel):
         return encoded.to(next(self.base_kernel.parameters()).dtype)
 
 
-# Prior variances of a study's mean and of the weight of the past's prediction, which is 1 before
-# there are trials: the mean is anything, the past may be forgotten or turned around. A quarter of
-# this variance does about as well where the past is right, and takes far more trials where not.
-_MEAN_VARIANCE = 100.0
-_WEIGHT_VARIANCE = 1.0
+MEAN_VARIANCE = 100.0  # prior variance of a study's mean, which may be anything
 
 _MAX_REMEMBERED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
 
@@ -69,11 +65,12 @@ class Remembered:
     Args:
         candidates: ``N x d`` inputs.
         n_latents: As for :class:`TransferKernel`.
+        n_studies: As for it.
     """
 
-    def __init__(self, candidates: Tensor, n_latents: int) -> None:
+    def __init__(self, candidates: Tensor, n_latents: int, n_studies: int) -> None:
         self._candidates = candidates
-        self._n_latents = n_latents
+        self._parts = (n_latents, n_studies)
         self._places: dict[bytes, int] = {}  # of a trial's input among the rows
         self._rows = candidates.new_empty(2, 0, len(candidates))
         self._asked = candidates[:0]  # all trials of the last question, and its 2 x n x N
@@ -109,19 +106,20 @@ class Remembered:
             if place == self._rows.shape[1]:
                 more = self._rows.new_empty(2, place + 16, len(self._candidates))
                 self._rows = torch.cat([self._rows, more], dim=1)
-            both = _correlations(input_, self._candidates, self._n_latents, _paired_distance)
+            both = _correlations(input_, self._candidates, self._parts, _paired_distance)
             self._rows[:, place] = torch.stack(both)
             self._places[key] = place
         return self._places[key]
 
 
 class TransferKernel(Kernel):
-    """``fixed + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and prediction.
+    """``constant + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and predictions.
 
     Args:
-        n_latents: How many of an input's columns are latents; the last one is the past's
-            prediction, those between are the structure.
+        n_latents: How many of an input's first columns are latents.
         variances: ``v_1, v_2``, of every kernel of a batch.
+        n_studies: How many of its last columns are the past studies' predictions, which the
+            kernel does not look at; the structure is between.
         remembered: Correlations with candidates that are asked about again and again.
     """
 
@@ -131,18 +129,19 @@ class TransferKernel(Kernel):
         self,
         n_latents: int,
         variances: Sequence[float],
+        n_studies: int = 0,
         remembered: Remembered | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.n_latents = n_latents
+        self._parts = (n_latents, n_studies)
         self._remembered = remembered
         shape = torch.Size([*self.batch_shape, len(variances)])
         self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """``... x n x d`` and ``... x m x d`` -> ``... x n x m``, or ``... x n`` if ``diag``."""
-        covariance = self.fixed(x1, x2, diag)
+        covariance = x1.new_full((), MEAN_VARIANCE)
         for v, R in zip(self.variances.unbind(-1), self.correlations(x1, x2, diag), strict=True):
             covariance = covariance.addcmul(v.unsqueeze(-1) if diag else v[..., None, None], R)
         return covariance
@@ -153,27 +152,21 @@ class TransferKernel(Kernel):
             ones = x1.new_ones(x1.shape[:-1])
             return ones, ones
         if diag:
-            return _correlations(x1, x2, self.n_latents, _paired_distance)
+            return _correlations(x1, x2, self._parts, _paired_distance)
         if self._remembered is not None and self._remembered.covers(x1, x2):
             return self._remembered.correlations(x1, x2)
-        return _correlations(x1, x2, self.n_latents)
-
-    def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
-        """What has no scale to fit: ``... x n x m``, or ``... x n``."""
-        mine, other = x1[..., -1], x2[..., -1]
-        if not diag:
-            mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
-        return torch.add((_WEIGHT_VARIANCE * mine) * other, _MEAN_VARIANCE)
+        return _correlations(x1, x2, self._parts)
 
 
 def _correlations(
     x1: Tensor,
     x2: Tensor,
-    n_latents: int,
+    parts: tuple[int, int],
     distance: Callable[[Tensor, Tensor], Tensor] = torch.cdist,
 ) -> tuple[Tensor, Tensor]:
+    n_latents, end = parts[0], x1.shape[-1] - parts[1]
     deep = matern(distance(x1[..., :n_latents], x2[..., :n_latents]))
-    return deep, _gaussian(distance(x1[..., n_latents:-1], x2[..., n_latents:-1]))
+    return deep, _gaussian(distance(x1[..., n_latents:end], x2[..., n_latents:end]))
 
 
 def _paired_distance(x1: Tensor, x2: Tensor) -> Tensor:

@@ -30,6 +30,8 @@ class Past:
 
         mu(x, D) = sum_q r_q(D) sum_j sum_i w_ji R_j((x, D_q), (x_i, D_q))
 
+    The new study's trials then weigh the terms of the outer sum.
+
     Attributes:
         X: ``N x P`` int64, architectures of all studies' trials.
         task: ``N`` int64, which study each is of.
@@ -67,7 +69,7 @@ def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
     leave nothing to the structure and nothing to the noise.
 
     Args:
-        inputs: ``n x d`` float64; the last column, the past's prediction, is not looked at.
+        inputs: ``n x d`` float64, latents and structure.
         y: ``n`` float64 labels of mean 0 and variance 1.
         n_latents: How many of an input's columns are latents.
     """

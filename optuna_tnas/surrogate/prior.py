@@ -33,6 +33,7 @@ from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import predictions
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.kernel import Remembered
@@ -232,19 +233,33 @@ class MetaSurrogate(nn.Module):
         """M, the width of the deep kernel's inputs."""
         return self.config.joint_layers[-1]
 
+    @property
+    def n_studies(self) -> int:
+        """Q, how many past studies predict."""
+        return 0 if self.past is None else len(self.past.datasets)
+
     @torch.no_grad()
     def inputs(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """A study's GP's inputs for a search on one data set: ``n x P`` -> ``n x d`` float64.
 
-        Latents; for the default GP also structure and what the past studies predict.
+        Latents; for the default GP also structure and what each past study predicts, times how
+        much it counts.
         """
         if self.config.gp == "published":
             return self.latents(X, sample)
         encoded, structure = self.encode_architectures(X), self.structure(X)
         inputs = self._described(self._latents(encoded, self._encoding(sample)), structure)
-        if self.past is not None:
-            inputs[:, -1] = self._predictions(encoded, structure) @ self.relevance(sample)
-        return inputs
+        if self.past is None:
+            return inputs
+        predicted = self._predictions(encoded, structure) * self.relevance(sample)
+        return torch.cat([inputs, predicted], dim=-1)
+
+    def past_mean(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """``mu(x, D)``, what the past studies together predict: ``n x P`` -> ``n`` float64.
+
+        0 without a past.
+        """
+        return predictions(self.inputs(X, sample), self.n_studies).sum(dim=-1)
 
     @torch.no_grad()
     def predictions(self, X: np.ndarray) -> Tensor:
@@ -295,15 +310,14 @@ class MetaSurrogate(nn.Module):
         """The GP on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
         if self.config.gp == "published":
             return fit_published_gp(inputs, y, self.hyperparameters)
-        return fit_transfer_gp(inputs, y, self.n_latents, remembered)
+        return fit_transfer_gp(inputs, y, self.n_latents, self.n_studies, remembered)
 
     def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
-        """The default GP's inputs, but 0 where the prediction is: ``n x (M + S + 1)``."""
+        """The default GP's inputs without the predictions: ``n x (M + S)``."""
         return self._described(self.latents(X, sample), self.structure(X))
 
     def _described(self, latents: Tensor, structure: Tensor) -> Tensor:
-        nothing = latents.new_zeros(len(latents), 1)
-        return torch.cat([self._scaled(latents), structure, nothing], dim=-1)
+        return torch.cat([self._scaled(latents), structure], dim=-1)
 
     def _scaled(self, latents: Tensor) -> Tensor:
         return latents / self.hyperparameters.lengthscale

@@ -83,7 +83,7 @@ class Suggester:
         if self._is_beginning(study, len(unused)):
             return unused[0] if len(unused) else self._random(study, fixed, rng)
         if len(study.X) == 0:
-            known, ranking = self.surrogate.warm_start, Prediction()
+            known, ranking = self.surrogate.warm_start, Prediction(self.surrogate.n_studies)
             return self._candidates.best(ranking, known, study.avoided, fixed, rng)
         best = study.X[np.argsort(-study.y, kind="stable")[:16]]
         acquisition = self._acquire(study, int(rng.integers(1 << 30)))

@@ -218,4 +218,6 @@ def test_only_what_is_allowed_is_chosen(n_pending: int) -> None:
     chosen = acquisition.best(Z, allowed)
     assert chosen in allowed
     assert chosen == allowed[acquisition.best(Z[allowed], np.arange(len(allowed)))]
-    assert Prediction().best(Z, allowed) == allowed[int(Z[allowed, -1].argmax())]
+    for n in (1, 2):
+        total = Z[allowed, -n:].sum(dim=1)
+        assert Prediction(n).best(Z, allowed) == allowed[int(total.argmax())]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.gp import evidence
 from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
@@ -102,8 +103,8 @@ def published(Z: Tensor, y: Tensor) -> StudyGP:
 
 
 def transfer(Z: Tensor, y: Tensor) -> StudyGP:
-    """Two latents, one structure, one prediction."""
-    return fit_transfer_gp(Z, y, n_latents=2)
+    """Two latents, one structure, one study's prediction."""
+    return fit_transfer_gp(Z, y, n_latents=2, n_studies=1)
 
 
 both = pytest.mark.parametrize("fit", [published, transfer])
@@ -238,6 +239,36 @@ def test_past_that_was_wrong_is_unlearned() -> None:
 def test_few_trials_turn_the_past_around() -> None:
     found = [correlation(transfer(*predicted(5, -1.0, seed))) for seed in range(8)]
     assert sum(r < -0.9 for r in found) >= 6
+
+
+@pytest.mark.parametrize("n_studies", [1, 3])
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_weights_of_the_past_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
+    Z = random_latents(n + 1, seed=1)[:n].repeat(1, 2)  # four latents, one structure
+    y = torch.from_numpy(np.random.default_rng(2).standard_normal(n))
+    e = evidence(Z, y, 4, n_studies)
+    found, scales = fit_transfer_gp(Z, y, 4, n_studies).mean_module.weights, e.fit()
+    terms = zip(scales.variances, e.correlations, strict=True)
+    K = 100 + sum(v * R for v, R in terms) + scales.noise * np.eye(n)
+    P, variance = Z[:, -n_studies:].numpy(), 4.0 * n_studies
+    precision = P.T @ np.linalg.solve(K, P) + np.eye(n_studies) / variance
+    slope = P.T @ np.linalg.solve(K, y.numpy() / scales.label) + 1 / variance
+    torch.testing.assert_close(
+        found / scales.label, torch.from_numpy(np.linalg.solve(precision, slope))
+    )
+
+
+def test_the_study_that_is_right_is_found_among_those_that_are_not() -> None:
+    """Though the mean of them all says little."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        Z = torch.from_numpy(rng.standard_normal((6, 7)))  # the last four are predictions
+        right = 4 * Z[:, 3] + 0.1 * torch.from_numpy(rng.standard_normal(6))
+        y = torch.from_numpy(scale_labels(right.numpy()))
+        weights = fit_transfer_gp(Z, y, 2, 4).mean_module.weights
+        found.append(int(weights.argmax()))
+    assert found.count(0) >= 16
 
 
 def test_label_unit_does_not_change_what_is_found() -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from unittest import TestCase
 
 from gpytorch.kernels import Kernel
-from gpytorch.kernels import LinearKernel
 from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import RBFKernel
 from gpytorch.kernels import ScaleKernel
@@ -107,17 +106,16 @@ def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
     structure = RBFKernel(active_dims=(3, 4, 5)).double().initialize(lengthscale=1.0)
-    weight = LinearKernel(active_dims=(6,)).double().initialize(variance=1.0)
-    kernel = TransferKernel(3, (0.7, 1.3))
+    kernel = TransferKernel(3, (0.7, 1.3), n_studies=1)
     for pair in [(x, x), (x, other)]:
-        parts = [k(*pair).to_dense() for k in (deep, structure, weight)]
-        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + parts[2]
+        parts = [k(*pair).to_dense() for k in (deep, structure)]
+        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1]
         torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_transfer_kernel_is_positive_semidefinite() -> None:
     x = torch.randn(60, 7, dtype=torch.double)
-    K = TransferKernel(3, (0.7, 1.3))(torch.cat([x, x[:10]])).to_dense()
+    K = TransferKernel(3, (0.7, 1.3), 1)(torch.cat([x, x[:10]])).to_dense()
     torch.testing.assert_close(K, K.mT)
     assert torch.linalg.eigvalsh(K).min() > -1e-8
 
@@ -128,8 +126,8 @@ def candidates() -> Tensor:
 
 
 def test_remembered_correlations_are_the_kernels(candidates: Tensor) -> None:
-    remembered = Remembered(candidates, 3)
-    plain, fast = TransferKernel(3, (0.7, 1.3)), TransferKernel(3, (0.7, 1.3), remembered)
+    remembered = Remembered(candidates, 3, 1)
+    plain, fast = TransferKernel(3, (0.7, 1.3), 1), TransferKernel(3, (0.7, 1.3), 1, remembered)
     for n in (1, 5, 6, 3):  # more trials, and fewer: another study's
         x = candidates[torch.arange(n) * 4]
         for run in (candidates, candidates[10:25], candidates[[3, 1]], torch.randn(4, 7).double()):
@@ -137,7 +135,7 @@ def test_remembered_correlations_are_the_kernels(candidates: Tensor) -> None:
 
 
 def test_remembered_correlations_have_a_diagonal(candidates: Tensor) -> None:
-    kernel = TransferKernel(3, (0.7, 1.3), Remembered(candidates, 3))
+    kernel = TransferKernel(3, (0.7, 1.3), 1, Remembered(candidates, 3, 1))
     x = candidates.flip(0)
     expected = kernel(x, candidates).to_dense().diagonal()
     torch.testing.assert_close(kernel(x, candidates, diag=True), expected)
@@ -145,7 +143,7 @@ def test_remembered_correlations_have_a_diagonal(candidates: Tensor) -> None:
 
 def test_what_is_remembered_does_not_depend_on_the_order_of_questions(candidates: Tensor) -> None:
     x = candidates[:9].clone()
-    at_once, one_by_one = Remembered(candidates, 3), Remembered(candidates, 3)
+    at_once, one_by_one = Remembered(candidates, 3, 1), Remembered(candidates, 3, 1)
     for n in range(1, 10):
         one_by_one.correlations(x[:n], candidates)
     for a, b in zip(
@@ -155,7 +153,7 @@ def test_what_is_remembered_does_not_depend_on_the_order_of_questions(candidates
 
 
 def test_only_candidates_in_their_own_memory_are_covered(candidates: Tensor) -> None:
-    remembered = Remembered(candidates, 3)
+    remembered = Remembered(candidates, 3, 1)
     x = candidates[:3]
     assert remembered.covers(x, candidates)
     assert remembered.covers(x, candidates[5:9])
@@ -165,12 +163,12 @@ def test_only_candidates_in_their_own_memory_are_covered(candidates: Tensor) -> 
 
 def test_memory_has_a_limit(candidates: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "_MAX_REMEMBERED", 5 * 40)
-    remembered = Remembered(candidates, 3)
+    remembered = Remembered(candidates, 3, 1)
     assert not remembered.covers(candidates[:6], candidates)
     for first in range(10):
         x = candidates[first : first + 4]
         deep, _ = remembered.correlations(x, candidates)
         torch.testing.assert_close(
-            deep, TransferKernel(3, (1.0, 1.0)).correlations(x, candidates)[0]
+            deep, TransferKernel(3, (1.0, 1.0), 1).correlations(x, candidates)[0]
         )
         assert len(remembered._places) <= 5

@@ -48,12 +48,6 @@ def test_likeness_is_the_mean_correlation_of_the_pairs() -> None:
     torch.testing.assert_close(same, torch.ones_like(same))
 
 
-def test_last_column_is_not_looked_at() -> None:
-    inputs, y = study(20, seed=1)
-    changed = torch.cat([inputs[:, :-1], torch.ones(20, 1)], dim=-1)
-    assert torch.equal(study_weights(changed, y, 2), study_weights(inputs, y, 2))
-
-
 def test_equal_labels_predict_nothing() -> None:
     inputs, y = study(20, seed=1)
     assert not study_weights(inputs, torch.zeros_like(y), 2).any()

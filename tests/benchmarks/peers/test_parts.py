@@ -40,16 +40,15 @@ def test_each_part_makes_a_difference(setting: Setting) -> None:
 def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -> None:
     X = SPACE.sample(20, np.random.default_rng(0))
     whole = meta_trained(setting, "default")
-    n, inputs = whole.n_latents, whole.inputs(X, None)
+    n, q, inputs = whole.n_latents, whole.n_studies, whole.inputs(X, None)
     shallow = _parts.without_deep_kernel(setting).inputs(X, None)
     assert not shallow[:, :n].any()
-    assert torch.equal(shallow[:, n:-1], inputs[:, n:-1])
+    assert torch.equal(shallow[:, n:-q], inputs[:, n:-q])
     flat = _parts.without_structure(setting).inputs(X, None)
-    assert not flat[:, n:-1].any()
+    assert not flat[:, n:-q].any()
     assert torch.equal(flat[:, :n], inputs[:, :n])
     new = _parts.without_past(setting).inputs(X, None)
-    assert not new[:, -1].any()
-    assert torch.equal(new[:, :-1], inputs[:, :-1])
+    assert torch.equal(new, inputs[:, :-q])
     for other in (shallow, flat):
-        assert other[:, -1].std() > 0
-        assert not torch.allclose(other[:, -1], inputs[:, -1])
+        assert (other[:, -q:].std(dim=0) > 0).all()
+        assert not torch.allclose(other[:, -q:], inputs[:, -q:])
