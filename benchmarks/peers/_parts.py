@@ -11,6 +11,7 @@ from torch import Tensor
 
 from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
+from optuna_tnas import DatasetSample
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.meta.past import past_of
@@ -34,6 +35,26 @@ class _NoStructure:
 
     def __call__(self, X: np.ndarray) -> Tensor:
         return torch.zeros(len(X), 1, dtype=torch.double)
+
+
+class _OneWeight(MetaSurrogate):
+    """What the past studies predict is their mean, which the trials weigh as a whole."""
+
+    @property
+    def n_studies(self) -> int:
+        return 1
+
+    def inputs(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
+        """``n x P`` -> ``n x (M + S + 1)``."""
+        inputs, n = super().inputs(X, sample), super().n_studies
+        return torch.cat([inputs[:, :-n], inputs[:, -n:].sum(dim=1, keepdim=True)], dim=1)
+
+
+def without_weights(setting: Setting) -> MetaSurrogate:
+    """The trials decide how much the past counts, but not which study of it."""
+    surrogate = meta_trained(setting, "default")
+    surrogate.__class__ = _OneWeight
+    return surrogate
 
 
 def without_past(setting: Setting) -> MetaSurrogate:

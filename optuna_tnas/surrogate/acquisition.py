@@ -21,8 +21,8 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.errors import OptunaTNASError
-from optuna_tnas.surrogate.gp import predictions
 from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.kernel import predictions
 
 
 # Botorch advises against qEI for gradient-based search; candidates here are scored, not climbed.

@@ -29,16 +29,16 @@ from torch import Tensor
 from optuna_tnas.surrogate.fitting import Evidence
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.fitting import Scales
-from optuna_tnas.surrogate.kernel import MEAN_VARIANCE
+from optuna_tnas.surrogate.kernel import predictions
 from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.kernel import TransferKernel
 
 
 # Medians of the priors of what is fitted, in units of the past's scaled labels.
 CENTER = Scales(label=1.0, variances=(1.0, 1.0), noise=0.02)
-# Prior variance of the weight of the past as a whole, which is 1 before there are trials: it may
-# be forgotten or turned around. A single one of Q studies that count alike has Q times as much.
-_WEIGHT_VARIANCE = 4.0
+# Prior variance of the past studies' weights around that of the past as a whole, times Q for each
+# of Q studies, so that it is the same for the mean of any number of them.
+_STUDY_WEIGHT_VARIANCE = 4.0
 
 _FEW = 32  # trials, which bound the variance
 
@@ -153,12 +153,13 @@ def fit_transfer_gp(
     With the study's unit ``g``, the past studies' predictions ``mu_q``, each times how much the
     study counts, and the correlations ``R_j``::
 
-        y = g (c + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
+        y = g (c + w mu + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-    ``c`` and the weights ``b_q`` have normal priors around 0 and 1. ``c`` is integrated out, and
-    so are the weights while the rest is fitted; then they are the most probable ones. As uncertain
-    ones they would count as chances of improvement, and expected improvement would go after
-    whatever any past study promises.
+    ``mu`` is the sum of the ``mu_q``. The constant ``c``, the weight ``w`` of the past as a whole
+    and the ``b_q``, which sum to 0, have normal priors around 0, 1 and 0. All three are integrated
+    out while the rest is fitted, ``c`` and ``w`` also when candidates are scored. The ``b_q`` are
+    then the most probable ones: as uncertain ones they would count as chances of improvement,
+    and expected improvement would go after whatever any single past study promises.
 
     Args:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
@@ -188,21 +189,24 @@ def fit_transfer_gp(
 @torch.no_grad()
 def evidence(inputs: Tensor, y: Tensor, n_latents: int, n_studies: int) -> Evidence:
     """What the scales are fitted to; arguments as above."""
-    R = TransferKernel(n_latents, CENTER.variances, n_studies).correlations(inputs, inputs)
-    predicted = predictions(inputs, n_studies).numpy()
-    fixed = MEAN_VARIANCE + _WEIGHT_VARIANCE * n_studies * predicted @ predicted.T
-    return Evidence(y.numpy(), predicted.sum(axis=1), fixed, np.stack(R), CENTER)
+    kernel = TransferKernel(n_latents, CENTER.variances, n_studies)
+    fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
+    deviations = _deviations(inputs, n_studies)
+    fixed = fixed + _STUDY_WEIGHT_VARIANCE * n_studies * deviations @ deviations.mT
+    mean = predictions(inputs, n_studies).sum(dim=1)
+    return Evidence(y.numpy(), mean.numpy(), fixed.numpy(), np.stack(R), CENTER)
 
 
 def _past_weights(inputs: Tensor, residual: np.ndarray, n_studies: int) -> Tensor:
-    """The ``Q`` most probable weights, given ``n`` values of :meth:`Evidence.residual`."""
-    slope = predictions(inputs, n_studies).mT @ torch.from_numpy(residual)
-    return 1 + _WEIGHT_VARIANCE * n_studies * slope
+    """``1 + b_q``, the ``Q`` most probable ones, given ``n`` values of a residual."""
+    slope = _deviations(inputs, n_studies).mT @ torch.from_numpy(residual)
+    return 1 + _STUDY_WEIGHT_VARIANCE * n_studies * slope
 
 
-def predictions(inputs: Tensor, n_studies: int) -> Tensor:
-    """Those of the past studies among the inputs' columns: ``... x Q``."""
-    return inputs[..., inputs.shape[-1] - n_studies :]
+def _deviations(inputs: Tensor, n_studies: int) -> Tensor:
+    """The past studies' predictions without their mean: ``n x Q``."""
+    predicted = predictions(inputs, n_studies)
+    return predicted - predicted.sum(dim=1, keepdim=True) / max(1, n_studies)
 
 
 def fit_published_gp(Z: Tensor, y: Tensor, start: HyperParameters) -> StudyGP:

@@ -52,7 +52,10 @@ class DeepKernel(Kernel):
         return encoded.to(next(self.base_kernel.parameters()).dtype)
 
 
-MEAN_VARIANCE = 100.0  # prior variance of a study's mean, which may be anything
+# Prior variances of a study's mean and of the weight of the past as a whole, which is 1 before
+# there are trials: the mean is anything, the past may be forgotten or turned around.
+_MEAN_VARIANCE = 100.0
+_WEIGHT_VARIANCE = 1.0
 
 _MAX_REMEMBERED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
 
@@ -113,13 +116,13 @@ class Remembered:
 
 
 class TransferKernel(Kernel):
-    """``constant + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and predictions.
+    """``fixed + v_1 R_1 + v_2 R_2`` of inputs that are latents, structure and predictions.
 
     Args:
         n_latents: How many of an input's first columns are latents.
         variances: ``v_1, v_2``, of every kernel of a batch.
-        n_studies: How many of its last columns are the past studies' predictions, which the
-            kernel does not look at; the structure is between.
+        n_studies: How many of its last columns are the past studies' predictions; the structure
+            is between.
         remembered: Correlations with candidates that are asked about again and again.
     """
 
@@ -141,7 +144,7 @@ class TransferKernel(Kernel):
 
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """``... x n x d`` and ``... x m x d`` -> ``... x n x m``, or ``... x n`` if ``diag``."""
-        covariance = x1.new_full((), MEAN_VARIANCE)
+        covariance = self.fixed(x1, x2, diag)
         for v, R in zip(self.variances.unbind(-1), self.correlations(x1, x2, diag), strict=True):
             covariance = covariance.addcmul(v.unsqueeze(-1) if diag else v[..., None, None], R)
         return covariance
@@ -156,6 +159,18 @@ class TransferKernel(Kernel):
         if self._remembered is not None and self._remembered.covers(x1, x2):
             return self._remembered.correlations(x1, x2)
         return _correlations(x1, x2, self._parts)
+
+    def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
+        """What has no scale to fit: ``... x n x m``, or ``... x n``."""
+        mine, other = (predictions(x, self._parts[1]).sum(dim=-1) for x in (x1, x2))
+        if not diag:
+            mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
+        return torch.add((_WEIGHT_VARIANCE * mine) * other, _MEAN_VARIANCE)
+
+
+def predictions(inputs: Tensor, n_studies: int) -> Tensor:
+    """Those of the past studies among the inputs' columns: ``... x Q``."""
+    return inputs[..., inputs.shape[-1] - n_studies :]
 
 
 def _correlations(

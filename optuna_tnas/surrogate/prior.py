@@ -33,9 +33,9 @@ from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
-from optuna_tnas.surrogate.gp import predictions
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import DeepKernel
+from optuna_tnas.surrogate.kernel import predictions
 from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.past import likeness
 from optuna_tnas.surrogate.past import Past

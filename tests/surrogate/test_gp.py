@@ -241,21 +241,21 @@ def test_few_trials_turn_the_past_around() -> None:
     assert sum(r < -0.9 for r in found) >= 6
 
 
-@pytest.mark.parametrize("n_studies", [1, 3])
+@pytest.mark.parametrize("n_studies", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 12])
-def test_weights_of_the_past_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
+def test_weights_of_the_studies_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
     Z = random_latents(n + 1, seed=1)[:n].repeat(1, 2)  # four latents, one structure
     y = torch.from_numpy(np.random.default_rng(2).standard_normal(n))
     e = evidence(Z, y, 4, n_studies)
     found, scales = fit_transfer_gp(Z, y, 4, n_studies).mean_module.weights, e.fit()
     terms = zip(scales.variances, e.correlations, strict=True)
-    K = 100 + sum(v * R for v, R in terms) + scales.noise * np.eye(n)
-    P, variance = Z[:, -n_studies:].numpy(), 4.0 * n_studies
-    precision = P.T @ np.linalg.solve(K, P) + np.eye(n_studies) / variance
-    slope = P.T @ np.linalg.solve(K, y.numpy() / scales.label) + 1 / variance
-    torch.testing.assert_close(
-        found / scales.label, torch.from_numpy(np.linalg.solve(precision, slope))
-    )
+    P = Z[:, -n_studies:].numpy()
+    mu, D = P.sum(axis=1), P - P.mean(axis=1, keepdims=True)
+    signal = sum(v * R for v, R in terms)
+    K = 100 + np.outer(mu, mu) + signal + scales.noise * np.eye(n)
+    precision = D.T @ np.linalg.solve(K, D) + np.eye(n_studies) / (4.0 * n_studies)
+    b = np.linalg.solve(precision, D.T @ np.linalg.solve(K, y.numpy() / scales.label - mu))
+    torch.testing.assert_close(found / scales.label, torch.from_numpy(1 + b))
 
 
 def test_the_study_that_is_right_is_found_among_those_that_are_not() -> None:

@@ -105,11 +105,12 @@ class TestTransferKernelInGPyTorchSuite(BaseKernelTestCase, TestCase):
 def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
-    structure = RBFKernel(active_dims=(3, 4, 5)).double().initialize(lengthscale=1.0)
-    kernel = TransferKernel(3, (0.7, 1.3), n_studies=1)
+    structure = RBFKernel(active_dims=(3, 4)).double().initialize(lengthscale=1.0)
+    kernel = TransferKernel(3, (0.7, 1.3), n_studies=2)
     for pair in [(x, x), (x, other)]:
         parts = [k(*pair).to_dense() for k in (deep, structure)]
-        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1]
+        mine, others = (z[:, 5:].sum(dim=1) for z in pair)  # what the studies predict in all
+        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + torch.outer(mine, others)
         torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
 
 

@@ -33,7 +33,7 @@ def test_each_part_makes_a_difference(setting: Setting) -> None:
     disagreeing = (*setting.history, small.past("c", 2, sign=-1.0))
     setting = replace(setting, history=disagreeing)
     found = [search(setting, method) for method in (*METHODS, "tnas")]
-    assert len(METHODS) == 4
+    assert len(METHODS) == 5
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 
 
@@ -47,6 +47,9 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     flat = _parts.without_structure(setting).inputs(X, None)
     assert not flat[:, n:-q].any()
     assert torch.equal(flat[:, :n], inputs[:, :n])
+    one = _parts.without_weights(setting).inputs(X, None)
+    torch.testing.assert_close(one[:, -1], inputs[:, -q:].sum(dim=1))
+    assert one.shape[1] == n + whole.structure.width + 1
     new = _parts.without_past(setting).inputs(X, None)
     assert torch.equal(new, inputs[:, :-q])
     for other in (shallow, flat):
