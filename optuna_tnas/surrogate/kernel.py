@@ -53,7 +53,8 @@ class DeepKernel(Kernel):
 
 
 # Prior variances of a study's mean and of the weight of the past as a whole, which is 1 before
-# there are trials: the mean is anything, the past may be forgotten or turned around.
+# there are trials: the mean is anything, the past may be forgotten or turned around. A quarter of
+# this variance does about as well where the past is right, and takes far more trials where not.
 _MEAN_VARIANCE = 100.0
 _WEIGHT_VARIANCE = 1.0
 

@@ -7,6 +7,7 @@ from typing import Any
 from unittest import TestCase
 
 from gpytorch.kernels import Kernel
+from gpytorch.kernels import LinearKernel
 from gpytorch.kernels import MaternKernel
 from gpytorch.kernels import RBFKernel
 from gpytorch.kernels import ScaleKernel
@@ -106,11 +107,12 @@ def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
     structure = RBFKernel(active_dims=(3, 4)).double().initialize(lengthscale=1.0)
+    weight = LinearKernel().double().initialize(variance=1.0)
     kernel = TransferKernel(3, (0.7, 1.3), n_studies=2)
     for pair in [(x, x), (x, other)]:
+        totals = [z[:, 5:].sum(dim=1, keepdim=True) for z in pair]  # what the studies predict
         parts = [k(*pair).to_dense() for k in (deep, structure)]
-        mine, others = (z[:, 5:].sum(dim=1) for z in pair)  # what the studies predict in all
-        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + torch.outer(mine, others)
+        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + weight(*totals).to_dense()
         torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
 
 
