@@ -28,6 +28,7 @@ import tempfile
 import time
 from typing import Any
 
+import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 from tqdm import tqdm
@@ -72,19 +73,31 @@ class Search:
 
 def run_search(search: Search) -> list[Record]:
     """Give the method the past, let it search, and record every trial."""
-    family, past = tasks.load(search.space), search.past
-    kept = search.cache / f"{search.space}-past"
-    history = past_studies(family, search.target, past, search.seed, kept)
-    folder = f"{search.space}-{search.target}-{past}-seed{search.seed}"
-    setting = peers.Setting(family.space, history, search.seed, search.cache / folder)
-    sampler = peers.make(search.method, setting)
+    family = tasks.load(search.space)
+    sampler = peers.make(search.method, setting_of(search))
     steps = drive(sampler, family.space, family.tasks[search.target], search.trials)
     return [{**search.key, **step} for step in steps]
 
 
-def drive(sampler: BaseSampler, space: Space, task: Task, n_trials: int) -> Iterator[Record]:
-    """Ask, look up, tell; the sampler sees the values of its own trials only."""
+def setting_of(search: Search) -> peers.Setting:
+    """What the search's method is told."""
+    family, past = tasks.load(search.space), search.past
+    kept = search.cache / f"{search.space}-past"
+    history = past_studies(family, search.target, past, search.seed, kept)
+    folder = f"{search.space}-{search.target}-{past}-seed{search.seed}"
+    return peers.Setting(family.space, history, search.seed, search.cache / folder)
+
+
+def drive(
+    sampler: BaseSampler, space: Space, task: Task, n_trials: int, first: Sequence[np.ndarray] = ()
+) -> Iterator[Record]:
+    """Ask, look up, tell; the sampler sees the values of its own trials only.
+
+    The architectures ``first`` (``P`` each) are tried before the sampler is asked.
+    """
     study = optuna.create_study(direction="maximize", sampler=sampler)
+    for row in first:
+        study.enqueue_trial(space.decode(row))
     best: Evaluation | None = None
     for number in range(n_trials):
         start = time.perf_counter()

@@ -72,11 +72,22 @@ def test_a_shipped_checkpoint_on_the_yardstick_has_not_seen_its_target(
 
 @needs_tables
 def test_a_search_with_a_shipped_checkpoint_is_recorded(tmp_path: Path) -> None:
-    (search,) = shipped.searches("nasbench201x5", ["darcy"], 1, 2, tmp_path)
+    (search,) = shipped.searches("nasbench201x5", ["darcy"], ["shipped"], 1, 2, tmp_path)
     records = shipped.run_search(search)
     assert [r["trial"] for r in records] == [0, 1]
     assert {r["method"] for r in records} == {"shipped"}
     assert records[0]["network"] != records[1]["network"]
+
+
+@needs_tables
+def test_searches_that_begin_at_random_are_pairs(tmp_path: Path) -> None:
+    methods = ["shipped_later", "fresh_later"]
+    searches = shipped.searches("nasbench201x5", ["darcy"], methods, 2, 2, tmp_path)
+    records = [shipped.run_search(search) for search in searches]
+    assert [r[0]["method"] for r in records] == 2 * methods
+    first = [r[0]["network"] for r in records]
+    assert first[0] == first[1] != first[2] == first[3]
+    assert all(r[0]["network"] != r[1]["network"] for r in records)
 
 
 @pytest.mark.parametrize("name", sorted(checkpoints.ABOUT))
