@@ -31,7 +31,7 @@ def setting_of(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
     return Setting(SPACE, (past("a", 0), past("b", 1)), seed=3, cache=folder / "meta")
 
 
-def search(setting: Setting, method: str, n_trials: int = 8) -> list[dict[str, str]]:
+def search(setting: Setting, method: str) -> list[dict[str, str]]:
     study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials)
+    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
     return [trial.params for trial in study.trials]
