@@ -15,9 +15,6 @@ from optuna_tnas import DatasetSample
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.meta.past import past_of
-from optuna_tnas.surrogate.gp import fit_transfer_gp
-from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.kernel import Remembered
 
 
 class _NoLatents(nn.Module):
@@ -51,22 +48,6 @@ class _OneWeight(MetaSurrogate):
         """``n x P`` -> ``n x (M + S + 1)``."""
         inputs, n = super().inputs(X, sample), super().n_studies
         return torch.cat([inputs[:, :-n], inputs[:, -n:].sum(dim=1, keepdim=True)], dim=1)
-
-
-class _Trusting(MetaSurrogate):
-    """What the past studies predict counts as much after many trials as before the first."""
-
-    def condition(
-        self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
-    ) -> StudyGP:
-        return fit_transfer_gp(inputs, y, self.n_latents, self.n_studies, remembered)
-
-
-def without_fading(setting: Setting) -> MetaSurrogate:
-    """The past's weight has the same prior however many trials there are."""
-    surrogate = meta_trained(setting, "default")
-    surrogate.__class__ = _Trusting
-    return surrogate
 
 
 def without_weights(setting: Setting) -> MetaSurrogate:

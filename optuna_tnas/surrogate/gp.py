@@ -39,9 +39,6 @@ CENTER = Scales(label=1.0, variances=(1.0, 1.0), noise=0.02)
 # Prior variance of the past studies' weights around that of the past as a whole, times Q for each
 # of Q studies, so that it is the same for the mean of any number of them.
 _STUDY_WEIGHT_VARIANCE = 4.0
-# The past counts as much as so many trials. These soon all are among what it predicts to be best,
-# where its predictions hardly differ, so that they cannot show whether it is right.
-_PAST_TRIALS = 10
 
 _FEW = 32  # trials, which bound the variance
 
@@ -144,32 +141,25 @@ class PastMean(Mean):
         return predictions(x, len(self.weights)) @ self.weights
 
 
-def trust_after(n: int) -> float:
-    """``t``, from 1 to 0: how much the past's predictions count after ``n`` trials."""
-    return _PAST_TRIALS / (_PAST_TRIALS + n)
-
-
 def fit_transfer_gp(
     inputs: Tensor,
     y: Tensor,
     n_latents: int,
     n_studies: int,
     remembered: Remembered | None = None,
-    trust: float = 1.0,
 ) -> StudyGP:
     """The default GP on a study: what the past predicts, and a residual that can unlearn it.
 
     With the study's unit ``g``, the past studies' predictions ``mu_q``, each times how much the
     study counts, and the correlations ``R_j``::
 
-        y = g (c + t (w mu + sum_q b_q mu_q) + f) + noise,    f ~ GP(0, sum_j v_j R_j)
+        y = g (c + w mu + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-    ``mu`` is the sum of the ``mu_q``, and ``t`` fades (:func:`trust_after`). The constant ``c``,
-    the weight ``w`` of the past as a whole and the ``b_q``, which sum to 0, have normal priors
-    around 0, 1 and 0. All three are integrated out while the rest is fitted, ``c`` and ``w`` also
-    when candidates are scored. The ``b_q`` are then the most probable ones: as uncertain ones they
-    would count as chances of improvement, and expected improvement would go after whatever any
-    single past study promises.
+    ``mu`` is the sum of the ``mu_q``. The constant ``c``, the weight ``w`` of the past as a whole
+    and the ``b_q``, which sum to 0, have normal priors around 0, 1 and 0. All three are integrated
+    out while the rest is fitted, ``c`` and ``w`` also when candidates are scored. The ``b_q`` are
+    then the most probable ones: as uncertain ones they would count as chances of improvement,
+    and expected improvement would go after whatever any single past study promises.
 
     Args:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
@@ -177,14 +167,13 @@ def fit_transfer_gp(
         n_latents: How many of an input's first columns are latents.
         n_studies: How many of its last columns are predictions.
         remembered: Correlations with the candidates.
-        trust: ``t``.
     """
-    found = evidence(inputs, y, n_latents, n_studies, trust)
+    found = evidence(inputs, y, n_latents, n_studies)
     scales = found.fit()
-    weights = scales.label * _past_weights(inputs, found.residual(scales), n_studies, trust)
+    weights = scales.label * _past_weights(inputs, found.residual(scales), n_studies)
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=scales.noise * scales.label**2)
-    kernel = TransferKernel(n_latents, scales.variances, n_studies, remembered, trust)
+    kernel = TransferKernel(n_latents, scales.variances, n_studies, remembered)
     gp = StudyGP(
         inputs,
         y.unsqueeze(-1),
@@ -198,22 +187,20 @@ def fit_transfer_gp(
 
 
 @torch.no_grad()
-def evidence(
-    inputs: Tensor, y: Tensor, n_latents: int, n_studies: int, trust: float = 1.0
-) -> Evidence:
+def evidence(inputs: Tensor, y: Tensor, n_latents: int, n_studies: int) -> Evidence:
     """What the scales are fitted to; arguments as above."""
-    kernel = TransferKernel(n_latents, CENTER.variances, n_studies, trust=trust)
+    kernel = TransferKernel(n_latents, CENTER.variances, n_studies)
     fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
-    deviations = trust * _deviations(inputs, n_studies)
+    deviations = _deviations(inputs, n_studies)
     fixed = fixed + _STUDY_WEIGHT_VARIANCE * n_studies * deviations @ deviations.mT
-    mean = trust * predictions(inputs, n_studies).sum(dim=1)
+    mean = predictions(inputs, n_studies).sum(dim=1)
     return Evidence(y.numpy(), mean.numpy(), fixed.numpy(), np.stack(R), CENTER)
 
 
-def _past_weights(inputs: Tensor, residual: np.ndarray, n_studies: int, trust: float) -> Tensor:
-    """``t (1 + b_q)``, the ``Q`` most probable ones, given ``n`` values of a residual."""
-    slope = trust * _deviations(inputs, n_studies).mT @ torch.from_numpy(residual)
-    return trust * (1 + _STUDY_WEIGHT_VARIANCE * n_studies * slope)
+def _past_weights(inputs: Tensor, residual: np.ndarray, n_studies: int) -> Tensor:
+    """``1 + b_q``, the ``Q`` most probable ones, given ``n`` values of a residual."""
+    slope = _deviations(inputs, n_studies).mT @ torch.from_numpy(residual)
+    return 1 + _STUDY_WEIGHT_VARIANCE * n_studies * slope
 
 
 def _deviations(inputs: Tensor, n_studies: int) -> Tensor:

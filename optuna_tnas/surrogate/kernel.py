@@ -125,7 +125,6 @@ class TransferKernel(Kernel):
         n_studies: How many of its last columns are the past studies' predictions; the structure
             is between.
         remembered: Correlations with candidates that are asked about again and again.
-        trust: What the predictions are multiplied by.
     """
 
     has_lengthscale = False
@@ -136,12 +135,10 @@ class TransferKernel(Kernel):
         variances: Sequence[float],
         n_studies: int = 0,
         remembered: Remembered | None = None,
-        trust: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._parts = (n_latents, n_studies)
-        self._trust = trust
         self._remembered = remembered
         shape = torch.Size([*self.batch_shape, len(variances)])
         self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
@@ -169,7 +166,7 @@ class TransferKernel(Kernel):
         mine, other = (predictions(x, self._parts[1]).sum(dim=-1) for x in (x1, x2))
         if not diag:
             mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
-        return torch.add((_WEIGHT_VARIANCE * self._trust**2 * mine) * other, _MEAN_VARIANCE)
+        return torch.add((_WEIGHT_VARIANCE * mine) * other, _MEAN_VARIANCE)
 
 
 def predictions(inputs: Tensor, n_studies: int) -> Tensor:

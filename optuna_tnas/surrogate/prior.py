@@ -34,7 +34,6 @@ from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.gp import trust_after
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.kernel import predictions
 from optuna_tnas.surrogate.kernel import Remembered
@@ -311,8 +310,7 @@ class MetaSurrogate(nn.Module):
         """The GP on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
         if self.config.gp == "published":
             return fit_published_gp(inputs, y, self.hyperparameters)
-        trust = trust_after(len(y))
-        return fit_transfer_gp(inputs, y, self.n_latents, self.n_studies, remembered, trust)
+        return fit_transfer_gp(inputs, y, self.n_latents, self.n_studies, remembered)
 
     def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """The default GP's inputs without the predictions: ``n x (M + S)``."""

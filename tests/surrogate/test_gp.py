@@ -18,7 +18,6 @@ from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
 from optuna_tnas.surrogate.gp import HyperParameters
 from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.gp import trust_after
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
 
@@ -270,27 +269,6 @@ def test_the_study_that_is_right_is_found_among_those_that_are_not() -> None:
         weights = fit_transfer_gp(Z, y, 2, 4).mean_module.weights
         found.append(int(weights.argmax()))
     assert found.count(0) >= 16
-
-
-@pytest.mark.parametrize("trust", [0.0, 0.3, 1.0])
-def test_trust_is_what_the_predictions_are_multiplied_by(trust: float) -> None:
-    Z, y = random_latents(12, seed=1), data(12)[1]
-    X = random_latents(30, 2, seed=5)
-    scale = torch.tensor([1.0, 1.0, trust, trust], dtype=torch.double)
-    ours = fit_transfer_gp(Z, y, 1, 2, trust=trust).posterior(X)
-    expected = fit_transfer_gp(Z * scale, y, 1, 2).posterior(X * scale)
-    torch.testing.assert_close(ours.mean, expected.mean)
-    torch.testing.assert_close(
-        ours.distribution.covariance_matrix, expected.distribution.covariance_matrix
-    )
-
-
-def test_past_fades_as_the_study_grows() -> None:
-    trust = [trust_after(n) for n in (0, 1, 10, 50, 1000)]
-    assert trust[0] == 1
-    assert trust == sorted(trust, reverse=True)
-    assert trust[2] == 0.5
-    assert trust[-1] < 0.01
 
 
 def test_label_unit_does_not_change_what_is_found() -> None:

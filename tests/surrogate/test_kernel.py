@@ -107,8 +107,8 @@ def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
     structure = RBFKernel(active_dims=(3, 4)).double().initialize(lengthscale=1.0)
-    weight = LinearKernel().double().initialize(variance=0.6**2)
-    kernel = TransferKernel(3, (0.7, 1.3), n_studies=2, trust=0.6)
+    weight = LinearKernel().double().initialize(variance=1.0)
+    kernel = TransferKernel(3, (0.7, 1.3), n_studies=2)
     for pair in [(x, x), (x, other)]:
         totals = [z[:, 5:].sum(dim=1, keepdim=True) for z in pair]  # what the studies predict
         parts = [k(*pair).to_dense() for k in (deep, structure)]
