@@ -135,11 +135,15 @@ def nlpd(surrogate: MetaSurrogate, target: Task, search: Search) -> float:
     order = np.random.default_rng(search.seed).permutation(len(target.y))
     inputs = surrogate.inputs(target.X[order], target.dataset)
     y = torch.from_numpy(scale_labels(target.y)[order])
-    gp = surrogate.condition(inputs[:N_GIVEN], y[:N_GIVEN])
-    posterior = gp.posterior(inputs[N_GIVEN:].unsqueeze(1))
-    sd = (posterior.variance.flatten() + gp.likelihood.noise).sqrt()
-    density = torch.distributions.Normal(posterior.mean.flatten(), sd).log_prob(y[N_GIVEN:])
-    return -float(density.mean())
+    mixture = surrogate.condition(inputs[:N_GIVEN], y[:N_GIVEN])
+    densities = []
+    for gp in mixture.gps:
+        posterior = gp.posterior(inputs[N_GIVEN:].unsqueeze(1))
+        sd = (posterior.variance.flatten() + gp.likelihood.noise).sqrt()
+        normal = torch.distributions.Normal(posterior.mean.flatten(), sd)
+        densities.append(normal.log_prob(y[N_GIVEN:]))
+    weighted = torch.stack(densities, dim=1) + mixture.probabilities.log()
+    return -float(weighted.logsumexp(dim=1).mean())
 
 
 def table(records: Sequence[Record]) -> str:

@@ -15,6 +15,8 @@ from optuna_tnas import DatasetSample
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.meta.past import past_of
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.kernel import Remembered
 
 
 class _NoLatents(nn.Module):
@@ -37,6 +39,15 @@ class _NoStructure:
         return torch.zeros(len(X), 1, dtype=torch.double)
 
 
+class _AlwaysRelated(MetaSurrogate):
+    """The past says something about every study."""
+
+    def condition(
+        self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
+    ) -> Mixture:
+        return Mixture(super().condition(inputs, y, remembered).gps[0])
+
+
 class _OneWeight(MetaSurrogate):
     """What the past studies predict is their mean, which the trials weigh as a whole."""
 
@@ -48,6 +59,13 @@ class _OneWeight(MetaSurrogate):
         """``n x P`` -> ``n x (M + S + 1)``."""
         inputs, n = super().inputs(X, sample), super().n_studies
         return torch.cat([inputs[:, :-n], inputs[:, -n:].sum(dim=1, keepdim=True)], dim=1)
+
+
+def without_mixture(setting: Setting) -> MetaSurrogate:
+    """The trials do not decide whether the past says anything, only how much and what."""
+    surrogate = meta_trained(setting, "default")
+    surrogate.__class__ = _AlwaysRelated
+    return surrogate
 
 
 def without_weights(setting: Setting) -> MetaSurrogate:

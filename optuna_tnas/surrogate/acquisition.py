@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args
 from typing import Literal
 from typing import Protocol
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernel import predictions
 
@@ -79,25 +81,29 @@ class Prediction:
 
 
 class Acquisition:
-    """Ranks candidates under a fitted GP.
+    """Ranks candidates under fitted GPs: by the mean of their values, with their probabilities.
+
+    That of improvements is the expected improvement under the mixture.
 
     Args:
         name: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
-        gp: The GP on the study's trials.
+        mixture: The GPs on the study's trials.
         pending: ``p x d`` inputs of the running trials, p >= 0.
         seed: Of the quasi-random draws from the posterior.
     """
 
-    def __init__(self, name: AcquisitionName, gp: StudyGP, pending: Tensor, seed: int) -> None:
-        self._gp = gp
+    def __init__(
+        self, name: AcquisitionName, mixture: Mixture, pending: Tensor, seed: int
+    ) -> None:
+        self._mixture = mixture
         self._name = name
-        self._alone = _closed_form(name, gp)
-        self._joint = _monte_carlo(name, gp, seed)
+        self._alone = [_closed_form(name, gp) for gp in mixture.gps]
+        self._joint = [_monte_carlo(name, gp, seed) for gp in mixture.gps]
         self._pending = pending
 
     def values(self, Z: Tensor) -> Tensor:
         """``n x d`` inputs -> ``n`` closed-form values, running trials left aside."""
-        return _evaluate(self._alone, Z.unsqueeze(-2))
+        return self._mean(self._alone, Z.unsqueeze(-2))
 
     def best(self, Z: Tensor, allowed: np.ndarray) -> int:
         """Position of the best of ``n x d`` candidates, running trials being pending.
@@ -121,10 +127,10 @@ class Acquisition:
     def _contend(self, Z: Tensor, rows: Tensor) -> Tensor:
         """Which of the ``m`` rows may have the highest value: ``m`` bool, at least one.
 
-        The others' values, even under the optimistic GP, are below the true value of one.
+        The others' values, even under the optimistic GPs, are below the true value of one.
         """
-        bound = _closed_form(self._name, self._gp.optimistic())
-        most = _evaluate(bound, Z.unsqueeze(-2))[rows]
+        bounds = [_closed_form(self._name, gp) for gp in self._mixture.optimistic().gps]
+        most = self._mean(bounds, Z.unsqueeze(-2))[rows]
         lead = self._highest(most, _LEAD)
         highest = self.values(Z[rows[lead]]).max()
         contend = most >= highest - _ROUNDING * highest.abs()
@@ -143,15 +149,23 @@ class Acquisition:
         candidate adds.
         """
         pending = self._pending.expand(len(Z), -1, -1)
-        return _evaluate(self._joint, torch.cat([pending, Z.unsqueeze(-2)], dim=-2))
+        return self._mean(self._joint, torch.cat([pending, Z.unsqueeze(-2)], dim=-2))
 
     def _first_best(self, Z: Tensor, rows: Tensor, values: Tensor) -> int:
         ties = rows[values == values.max()]
         if len(ties) == 1:
             return int(ties[0])
         with torch.no_grad():
-            means = self._gp.posterior(Z[ties].unsqueeze(-2)).mean.flatten()
-        return int(ties[means.argmax()])
+            return int(ties[self._mixture.mean(Z[ties]).argmax()])
+
+    @torch.no_grad()
+    def _mean(self, functions: Sequence[AcquisitionFunction], X: Tensor) -> Tensor:
+        """Over the GPs, of a function of each: ``n x q x d`` -> ``n``."""
+        values = torch.stack([_evaluate(function, X) for function in functions], dim=1)
+        probabilities = self._mixture.probabilities.to(values)
+        if self._name == "qlogei":
+            return torch.logsumexp(values + probabilities.log(), dim=1)
+        return values @ probabilities
 
 
 def _closed_form(name: AcquisitionName, gp: StudyGP) -> AcquisitionFunction:
@@ -169,7 +183,6 @@ def _monte_carlo(name: AcquisitionName, gp: StudyGP, seed: int) -> AcquisitionFu
     return improvement(gp, gp.train_targets.max(), sampler)
 
 
-@torch.no_grad()
 def _evaluate(acquisition: AcquisitionFunction, X: Tensor) -> Tensor:
     """``n x q x d`` -> ``n``."""
     return torch.cat([acquisition(chunk) for chunk in X.split(_CHUNK)])

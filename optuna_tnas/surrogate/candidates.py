@@ -12,7 +12,7 @@ from torch import Tensor
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.acquisition import Ranking
-from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernel import Remembered
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -26,8 +26,8 @@ class Candidates(Protocol):
     def inputs(self, X: np.ndarray) -> Tensor:
         """``n x P`` architectures -> ``n x d`` inputs of the study's GP."""
 
-    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
-        """The GP on ``n x P`` architectures with ``n`` scaled labels."""
+    def condition(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """The GPs on ``n x P`` architectures with ``n`` scaled labels."""
 
     def best(
         self,
@@ -88,7 +88,7 @@ class WholeSpace:
         """Looked up."""
         return self._Z[torch.from_numpy(self._groups_of(X))]
 
-    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
+    def condition(self, X: np.ndarray, y: Tensor) -> Mixture:
         """Its correlations with the space are remembered."""
         return self._surrogate.condition(self.inputs(X), y, self._remembered)
 
@@ -129,7 +129,7 @@ class SearchedSpace:
         """Encoded when asked for."""
         return self._surrogate.inputs(X, self._dataset)
 
-    def condition(self, X: np.ndarray, y: Tensor) -> StudyGP:
+    def condition(self, X: np.ndarray, y: Tensor) -> Mixture:
         """Nothing is remembered: candidates are others each time."""
         return self._surrogate.condition(self.inputs(X), y)
 

@@ -36,10 +36,6 @@ from optuna_tnas.surrogate.kernel import TransferKernel
 
 # Medians of the priors of what is fitted, in units of the past's scaled labels.
 CENTER = Scales(label=1.0, variances=(1.0, 1.0), noise=0.02)
-# Prior variance of the past studies' weights around that of the past as a whole, times Q for each
-# of Q studies, so that it is the same for the mean of any number of them.
-_STUDY_WEIGHT_VARIANCE = 4.0
-
 _FEW = 32  # trials, which bound the variance
 
 
@@ -53,12 +49,39 @@ class HyperParameters:
     noise: float = 0.05
 
 
+@dataclass(frozen=True)
+class WeightPrior:
+    """The past studies' weights before there are trials; normal.
+
+    Attributes:
+        mean: Of the weight of the past as a whole.
+        variance: Of it.
+        study_variance: Of the studies' weights around it, times Q for each of Q studies, so that
+            it is the same for the mean of any number of them.
+    """
+
+    mean: float
+    variance: float
+    study_variance: float
+
+
+# The past carries over, and may still be turned around: a quarter of this variance does about as
+# well where the past is right, and takes far more trials where it is not.
+RELATED = WeightPrior(mean=1.0, variance=1.0, study_variance=4.0)
+UNRELATED = WeightPrior(mean=0.0, variance=0.0, study_variance=0.0)
+
+
 class StudyGP(SingleTaskGP):
     """A ``SingleTaskGP`` that scores a whole space of candidates in one pass.
 
     GPyTorch's own posterior copies the training data for every one of ``b`` candidates; this one
     computes the same joint posteriors from one triangular solve.
+
+    Attributes:
+        log_evidence: How probable the trials were, compared with other GPs on the same ones.
     """
+
+    log_evidence = 0.0
 
     @cached_property
     def _noisy(self) -> Tensor:
@@ -141,14 +164,58 @@ class PastMean(Mean):
         return predictions(x, len(self.weights)) @ self.weights
 
 
+class Mixture:
+    """GPs on one study, one of which is right: each as likely as the others before the trials.
+
+    Args:
+        gps: At least one.
+    """
+
+    def __init__(self, *gps: StudyGP) -> None:
+        self.gps = gps
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Given the trials, one for each GP: float64."""
+        return torch.tensor([gp.log_evidence for gp in self.gps]).double().softmax(dim=0)
+
+    def mean(self, X: Tensor) -> Tensor:
+        """``n x d`` inputs -> ``n``, the mean of all GPs' posterior means."""
+        means = [gp.posterior(X.unsqueeze(-2)).mean.flatten() for gp in self.gps]
+        return self.probabilities @ torch.stack(means)
+
+    def optimistic(self) -> Mixture:
+        """As that of each :class:`StudyGP`."""
+        return Mixture(*(gp.optimistic() for gp in self.gps))
+
+
+def fit_transfer_mixture(
+    inputs: Tensor,
+    y: Tensor,
+    n_latents: int,
+    n_studies: int,
+    remembered: Remembered | None = None,
+) -> Mixture:
+    """The default model of a study: the past says something about it, or nothing at all.
+
+    Where the past does say something but is wrong, trials show it. Where it says nothing of what
+    is best, they may not: all are from where its prediction is high, and hardly differs. The
+    second GP then still expects something elsewhere. Arguments as below.
+    """
+    priors = [RELATED, UNRELATED] if n_studies else [RELATED]
+    gps = [fit_transfer_gp(inputs, y, n_latents, n_studies, remembered, w) for w in priors]
+    return Mixture(*gps)
+
+
 def fit_transfer_gp(
     inputs: Tensor,
     y: Tensor,
     n_latents: int,
     n_studies: int,
     remembered: Remembered | None = None,
+    prior: WeightPrior = RELATED,
 ) -> StudyGP:
-    """The default GP on a study: what the past predicts, and a residual that can unlearn it.
+    """A GP on a study: what the past predicts, and a residual that can unlearn it.
 
     With the study's unit ``g``, the past studies' predictions ``mu_q``, each times how much the
     study counts, and the correlations ``R_j``::
@@ -156,10 +223,11 @@ def fit_transfer_gp(
         y = g (c + w mu + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
     ``mu`` is the sum of the ``mu_q``. The constant ``c``, the weight ``w`` of the past as a whole
-    and the ``b_q``, which sum to 0, have normal priors around 0, 1 and 0. All three are integrated
-    out while the rest is fitted, ``c`` and ``w`` also when candidates are scored. The ``b_q`` are
-    then the most probable ones: as uncertain ones they would count as chances of improvement,
-    and expected improvement would go after whatever any single past study promises.
+    and the ``b_q``, which sum to 0, have normal priors; those of ``c`` and the ``b_q`` are around
+    0. All three are integrated out while the rest is fitted, ``c`` and ``w`` also when candidates
+    are scored. The ``b_q`` are then the most probable ones: as uncertain ones they would count as
+    chances of improvement, and expected improvement would go after whatever any single past study
+    promises.
 
     Args:
         inputs: ``n x d`` float64, n >= 1; see :class:`TransferKernel`.
@@ -167,40 +235,46 @@ def fit_transfer_gp(
         n_latents: How many of an input's first columns are latents.
         n_studies: How many of its last columns are predictions.
         remembered: Correlations with the candidates.
+        prior: Of the weights.
     """
-    found = evidence(inputs, y, n_latents, n_studies)
+    found = evidence(inputs, y, n_latents, n_studies, prior)
     scales = found.fit()
-    weights = scales.label * _past_weights(inputs, found.residual(scales), n_studies)
+    weights = _past_weights(inputs, found.residual(scales), n_studies, prior)
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=scales.noise * scales.label**2)
-    kernel = TransferKernel(n_latents, scales.variances, n_studies, remembered)
+    kernel = TransferKernel(n_latents, scales.variances, n_studies, remembered, prior.variance)
     gp = StudyGP(
         inputs,
         y.unsqueeze(-1),
         likelihood=likelihood,
         covar_module=ScaleKernel(kernel).double().initialize(outputscale=scales.label**2),
-        mean_module=PastMean(weights),
+        mean_module=PastMean(scales.label * weights),
         outcome_transform=None,
     )
     gp.eval().requires_grad_(False)
+    gp.log_evidence = -found.loss_and_gradient(scales.logarithms)[0]
     return gp
 
 
 @torch.no_grad()
-def evidence(inputs: Tensor, y: Tensor, n_latents: int, n_studies: int) -> Evidence:
+def evidence(
+    inputs: Tensor, y: Tensor, n_latents: int, n_studies: int, prior: WeightPrior = RELATED
+) -> Evidence:
     """What the scales are fitted to; arguments as above."""
-    kernel = TransferKernel(n_latents, CENTER.variances, n_studies)
+    kernel = TransferKernel(n_latents, CENTER.variances, n_studies, weight_variance=prior.variance)
     fixed, R = kernel.fixed(inputs, inputs), kernel.correlations(inputs, inputs)
     deviations = _deviations(inputs, n_studies)
-    fixed = fixed + _STUDY_WEIGHT_VARIANCE * n_studies * deviations @ deviations.mT
-    mean = predictions(inputs, n_studies).sum(dim=1)
+    fixed = fixed + prior.study_variance * n_studies * deviations @ deviations.mT
+    mean = prior.mean * predictions(inputs, n_studies).sum(dim=1)
     return Evidence(y.numpy(), mean.numpy(), fixed.numpy(), np.stack(R), CENTER)
 
 
-def _past_weights(inputs: Tensor, residual: np.ndarray, n_studies: int) -> Tensor:
-    """``1 + b_q``, the ``Q`` most probable ones, given ``n`` values of a residual."""
+def _past_weights(
+    inputs: Tensor, residual: np.ndarray, n_studies: int, prior: WeightPrior
+) -> Tensor:
+    """The prior mean of ``w`` plus the ``Q`` most probable ``b_q``, given ``n`` of a residual."""
     slope = _deviations(inputs, n_studies).mT @ torch.from_numpy(residual)
-    return 1 + _STUDY_WEIGHT_VARIANCE * n_studies * slope
+    return prior.mean + prior.study_variance * n_studies * slope
 
 
 def _deviations(inputs: Tensor, n_studies: int) -> Tensor:

@@ -52,11 +52,7 @@ class DeepKernel(Kernel):
         return encoded.to(next(self.base_kernel.parameters()).dtype)
 
 
-# Prior variances of a study's mean and of the weight of the past as a whole, which is 1 before
-# there are trials: the mean is anything, the past may be forgotten or turned around. A quarter of
-# this variance does about as well where the past is right, and takes far more trials where not.
-_MEAN_VARIANCE = 100.0
-_WEIGHT_VARIANCE = 1.0
+_MEAN_VARIANCE = 100.0  # of a study's mean, which is anything
 
 _MAX_REMEMBERED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
 
@@ -125,6 +121,7 @@ class TransferKernel(Kernel):
         n_studies: How many of its last columns are the past studies' predictions; the structure
             is between.
         remembered: Correlations with candidates that are asked about again and again.
+        weight_variance: Prior variance of the weight of the past as a whole.
     """
 
     has_lengthscale = False
@@ -135,11 +132,13 @@ class TransferKernel(Kernel):
         variances: Sequence[float],
         n_studies: int = 0,
         remembered: Remembered | None = None,
+        weight_variance: float = 1.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._parts = (n_latents, n_studies)
         self._remembered = remembered
+        self._weight_variance = weight_variance
         shape = torch.Size([*self.batch_shape, len(variances)])
         self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
 
@@ -166,7 +165,7 @@ class TransferKernel(Kernel):
         mine, other = (predictions(x, self._parts[1]).sum(dim=-1) for x in (x1, x2))
         if not diag:
             mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
-        return torch.add((_WEIGHT_VARIANCE * mine) * other, _MEAN_VARIANCE)
+        return torch.add((self._weight_variance * mine) * other, _MEAN_VARIANCE)
 
 
 def predictions(inputs: Tensor, n_studies: int) -> Tensor:

@@ -31,9 +31,9 @@ from optuna_tnas.spaces import Measured
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_published_gp
-from optuna_tnas.surrogate.gp import fit_transfer_gp
+from optuna_tnas.surrogate.gp import fit_transfer_mixture
 from optuna_tnas.surrogate.gp import HyperParameters
-from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernel import DeepKernel
 from optuna_tnas.surrogate.kernel import predictions
 from optuna_tnas.surrogate.kernel import Remembered
@@ -306,11 +306,11 @@ class MetaSurrogate(nn.Module):
 
     def condition(
         self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
-    ) -> StudyGP:
-        """The GP on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
+    ) -> Mixture:
+        """The GPs on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
         if self.config.gp == "published":
-            return fit_published_gp(inputs, y, self.hyperparameters)
-        return fit_transfer_gp(inputs, y, self.n_latents, self.n_studies, remembered)
+            return Mixture(fit_published_gp(inputs, y, self.hyperparameters))
+        return fit_transfer_mixture(inputs, y, self.n_latents, self.n_studies, remembered)
 
     def described(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
         """The default GP's inputs without the predictions: ``n x (M + S)``."""

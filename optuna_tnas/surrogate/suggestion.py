@@ -72,7 +72,7 @@ class Suggester:
         The first one is the best by what the past studies predict. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. If they predict
         nothing, the first few come from that set, or at random without one. The others maximize
-        the acquisition function of a GP on the study's trials.
+        the acquisition function of the GPs on the study's trials.
 
         Args:
             study: What is known so far.
@@ -110,11 +110,11 @@ class Suggester:
         return min(size, surrogate.config.n_warm_start)
 
     def _acquire(self, study: StudyData, seed: int) -> Acquisition:
-        """An acquisition function of a GP on the study's trials."""
+        """An acquisition function of the GPs on the study's trials."""
         y = torch.from_numpy(scale_labels(study.y))
-        gp = self._candidates.condition(study.X, y)
+        mixture = self._candidates.condition(study.X, y)
         pending = self._candidates.inputs(study.pending)
-        return Acquisition(self._acquisition, gp, pending, seed)
+        return Acquisition(self._acquisition, mixture, pending, seed)
 
     def _unused(self, study: StudyData, fixed: Fixed) -> np.ndarray:
         """``u x P`` of the warm-start set that are new and agree with ``fixed``, in order."""

@@ -17,7 +17,7 @@ from optuna_tnas.spaces.elements import Condition
 from optuna_tnas.spaces.elements import Edge
 from optuna_tnas.spaces.elements import Parameter
 from optuna_tnas.spaces.elements import Vertex
-from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.labels import scale_labels
 from optuna_tnas.surrogate.prior import MetaSurrogate
 
@@ -66,10 +66,10 @@ def surrogate_of(small_config: Config) -> Callable[[str], MetaSurrogate]:
 
 
 @pytest.fixture(scope="session")
-def study_gp() -> Callable[[MetaSurrogate, np.ndarray], StudyGP]:
-    """A GP on made-up values of some architectures."""
+def study_gp() -> Callable[[MetaSurrogate, np.ndarray], Mixture]:
+    """GPs on made-up values of some architectures."""
 
-    def make(surrogate: MetaSurrogate, X: np.ndarray, seed: int = 0) -> StudyGP:
+    def make(surrogate: MetaSurrogate, X: np.ndarray, seed: int = 0) -> Mixture:
         noise = np.random.default_rng(seed).standard_normal(len(X))
         y = torch.from_numpy(scale_labels(X.sum(axis=1) + 0.3 * noise))
         return surrogate.condition(surrogate.inputs(X, None), y)

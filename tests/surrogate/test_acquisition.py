@@ -22,9 +22,11 @@ from optuna_tnas.surrogate.acquisition import AcquisitionName
 from optuna_tnas.surrogate.acquisition import check_acquisition
 from optuna_tnas.surrogate.acquisition import Prediction
 from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
 # Botorch warns of what is its own: the closed form used as an oracle, a pending candidate.
@@ -48,19 +50,29 @@ def random_gp(n: int, seed: int) -> StudyGP:
     return unfitted_gp(Z, y, HyperParameters(lengthscale=1.5)).requires_grad_(False)
 
 
+def random_mixture(n: int, seed: int) -> Mixture:
+    """Two GPs that disagree on the same trials, the second one twice as probable."""
+    first = random_gp(n, seed)
+    Z, y = first.train_inputs[0], first.train_targets
+    start = HyperParameters(mean=0.5, outputscale=2.0, lengthscale=0.5)
+    second = unfitted_gp(Z, y, start).requires_grad_(False)
+    second.log_evidence = np.log(2.0)
+    return Mixture(first, second)
+
+
 @pytest.mark.parametrize("n", [1, 5, 30])
 def test_qei_is_about_the_closed_form(n: int) -> None:
     gp, Z = random_gp(n, seed=n), random_latents(200, seed=100)
     exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
-    values = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
+    values = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z)
     assert (values - exact).abs().max() < 0.02
     torch.testing.assert_close(values.mean(), exact.mean(), rtol=0.1, atol=0)
 
 
 def test_qlogei_is_the_logarithm_of_qei() -> None:
     gp, Z = random_gp(10, seed=0), random_latents(200, seed=100)
-    values = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
-    logarithm = Acquisition("qlogei", gp, NO_PENDING, seed=0).values(Z)
+    values = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z)
+    logarithm = Acquisition("qlogei", Mixture(gp), NO_PENDING, seed=0).values(Z)
     some = values > 0.01
     assert some.sum() > 20
     torch.testing.assert_close(logarithm[some].exp(), values[some], rtol=0.02, atol=1e-3)
@@ -68,7 +80,7 @@ def test_qlogei_is_the_logarithm_of_qei() -> None:
 
 def test_ucb_is_two_deviations_above_the_mean() -> None:
     gp, Z = random_gp(10, seed=0), random_latents(200, seed=100)
-    values = Acquisition("ucb", gp, NO_PENDING, seed=0).values(Z)
+    values = Acquisition("ucb", Mixture(gp), NO_PENDING, seed=0).values(Z)
     posterior = gp.posterior(Z.unsqueeze(-2))
     bound = posterior.mean.flatten() + 2 * posterior.variance.sqrt().flatten()
     torch.testing.assert_close(values, bound, rtol=0.02, atol=0.02)
@@ -103,16 +115,16 @@ def test_best_is_that_of_brute_force_with_pending(name: AcquisitionName, n_pendi
         gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
         pending = Z[: 2 * n_pending : 2]
         values = joint_values(name, gp, pending, Z, seed)
-        chosen = Acquisition(name, gp, pending, seed).best(Z, np.arange(len(Z)))
+        chosen = Acquisition(name, Mixture(gp), pending, seed).best(Z, np.arange(len(Z)))
         assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
 def test_shortlist_does_not_lose_the_best() -> None:
     for seed in range(3):
         gp, Z = random_gp(8, seed), random_latents(2000, seed + 100)
-        top = Acquisition("qei", gp, NO_PENDING, seed).values(Z).topk(3).indices
+        top = Acquisition("qei", Mixture(gp), NO_PENDING, seed).values(Z).topk(3).indices
         values = joint_values("qei", gp, Z[top], Z, seed)
-        chosen = Acquisition("qei", gp, Z[top], seed).best(Z, np.arange(len(Z)))
+        chosen = Acquisition("qei", Mixture(gp), Z[top], seed).best(Z, np.arange(len(Z)))
         assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
@@ -121,13 +133,50 @@ def test_shortlist_does_not_lose_the_best() -> None:
 def test_best_without_pending_has_the_highest_value(name: AcquisitionName, n: int) -> None:
     for seed in range(5):
         gp, Z = random_gp(n, seed), random_latents(3000, seed + 100)
-        acquisition = Acquisition(name, gp, NO_PENDING, seed)
+        acquisition = Acquisition(name, Mixture(gp), NO_PENDING, seed)
         assert acquisition.best(Z, np.arange(len(Z))) == int(acquisition.values(Z).argmax())
+
+
+def test_improvement_under_a_mixture_is_the_mean_of_its_gps_improvements() -> None:
+    mixture, Z = random_mixture(10, seed=0), random_latents(200, seed=100)
+    each = [Acquisition("qei", Mixture(gp), NO_PENDING, 0).values(Z) for gp in mixture.gps]
+    expected = each[0] / 3 + 2 * each[1] / 3
+    torch.testing.assert_close(Acquisition("qei", mixture, NO_PENDING, 0).values(Z), expected)
+    logarithm = Acquisition("qlogei", mixture, NO_PENDING, 0).values(Z)
+    torch.testing.assert_close(logarithm.exp(), expected, rtol=1e-4, atol=1e-9)
+    draws = torch.randn(100_000, generator=torch.Generator().manual_seed(0)).double()
+    for i in range(3):  # of draws from a GP that is drawn itself
+        posteriors = [gp.posterior(Z[i : i + 1]) for gp in mixture.gps]
+        f = [float(p.mean) + float(p.variance.sqrt()) * draws for p in posteriors]
+        best = mixture.gps[0].train_targets.max()
+        improvement = torch.cat([f[0], f[1], f[1]]).sub(best).clamp_min(0).mean()
+        assert float(expected[i]) == pytest.approx(float(improvement), abs=0.02)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n_pending", [0, 2])
+def test_best_under_a_mixture_is_that_of_brute_force(
+    name: AcquisitionName, n_pending: int
+) -> None:
+    for n in (8, 120):
+        mixture, Z = random_mixture(n, seed=n), random_latents(500, seed=100)
+        pending = Z[: 2 * n_pending : 2]
+        acquisition = Acquisition(name, mixture, pending, seed=3)
+        if n_pending:
+            each = torch.stack([joint_values(name, gp, pending, Z, 3) for gp in mixture.gps])
+        else:
+            single = [Acquisition(name, Mixture(gp), pending, 3) for gp in mixture.gps]
+            each = torch.stack([one.values(Z) for one in single])
+        if name == "qlogei":
+            each = each.exp()
+        values = torch.tensor([1 / 3, 2 / 3]).double() @ each
+        chosen = acquisition.best(Z, np.arange(len(Z)))
+        assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
 def test_bounds_rule_most_candidates_out() -> None:
     gp, Z = random_gp(120, seed=0), random_latents(3000, seed=100)
-    acquisition = Acquisition("qei", gp, NO_PENDING, seed=0)
+    acquisition = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0)
     with patch.object(acquisition, "values", wraps=acquisition.values) as values:
         acquisition.best(Z, np.arange(len(Z)))
     assert sum(len(call.args[0]) for call in values.call_args_list) < 600
@@ -136,8 +185,8 @@ def test_bounds_rule_most_candidates_out() -> None:
 def test_what_is_pending_is_not_chosen_again() -> None:
     for seed in range(5):
         gp, Z = random_gp(8, seed), random_latents(300, seed + 100)
-        alone = Acquisition("qei", gp, NO_PENDING, seed).best(Z, np.arange(len(Z)))
-        chosen = Acquisition("qei", gp, Z[[alone]], seed).best(Z, np.arange(len(Z)))
+        alone = Acquisition("qei", Mixture(gp), NO_PENDING, seed).best(Z, np.arange(len(Z)))
+        chosen = Acquisition("qei", Mixture(gp), Z[[alone]], seed).best(Z, np.arange(len(Z)))
         assert chosen != alone
         assert (Z[chosen] - Z[alone]).norm() > 0.1
 
@@ -153,7 +202,7 @@ def unpromising(n: int) -> tuple[StudyGP, Tensor]:
 
 def test_ties_go_to_the_higher_mean() -> None:
     gp, Z = unpromising(10)
-    acquisition = Acquisition("qei", gp, NO_PENDING, seed=0)
+    acquisition = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0)
     assert acquisition.values(Z).tolist() == [0.0] * 10
     means = gp.posterior(Z.unsqueeze(-2)).mean.flatten()
     assert acquisition.best(Z, np.arange(len(Z))) == int(means.argmax()) != 0
@@ -167,7 +216,7 @@ def test_ties_with_equal_means_go_to_the_first(name: AcquisitionName) -> None:
     Z = gp.train_inputs[0]
     known, far = Z[gp.train_targets.argsort()[:3]], 1e5 * random_latents(20, seed=1).abs()
     both = torch.cat([known, far])
-    chosen = Acquisition(name, gp, NO_PENDING, seed=0).best(both, np.arange(len(both)))
+    chosen = Acquisition(name, Mixture(gp), NO_PENDING, seed=0).best(both, np.arange(len(both)))
     assert chosen == 3
 
 
@@ -177,7 +226,7 @@ def test_one_seed_gives_one_choice(name: AcquisitionName) -> None:
     values = []
     for global_seed in (0, 1):
         torch.manual_seed(global_seed)
-        acquisition = Acquisition(name, gp, Z[:2], seed=3)
+        acquisition = Acquisition(name, Mixture(gp), Z[:2], seed=3)
         values.append((acquisition.values(Z), acquisition.best(Z, np.arange(len(Z)))))
     assert torch.equal(values[0][0], values[1][0])
     assert values[0][1] == values[1][1]
@@ -185,9 +234,11 @@ def test_one_seed_gives_one_choice(name: AcquisitionName) -> None:
 
 def test_many_candidates_are_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     gp, Z = random_gp(8, seed=0), random_latents(100, seed=1)
-    whole = Acquisition("qei", gp, NO_PENDING, seed=0).values(Z)
+    whole = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z)
     monkeypatch.setattr("optuna_tnas.surrogate.acquisition._CHUNK", 7)
-    torch.testing.assert_close(Acquisition("qei", gp, NO_PENDING, seed=0).values(Z), whole)
+    torch.testing.assert_close(
+        Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z), whole
+    )
 
 
 def test_unknown_name_is_refused_with_the_known_ones() -> None:
@@ -198,22 +249,23 @@ def test_unknown_name_is_refused_with_the_known_ones() -> None:
 
 
 def test_untrained_surrogate_agrees_with_a_plain_gp(
-    surrogate_of: Callable[..., object], study_gp: Callable[..., StudyGP]
+    surrogate_of: Callable[..., MetaSurrogate], study_gp: Callable[..., Mixture]
 ) -> None:
     """The same from end to end: architectures, latents, GP, closed-form improvement."""
     surrogate = surrogate_of("small")
     X = surrogate.space.enumerate()
-    gp = study_gp(surrogate, X[::7])
+    mixture = study_gp(surrogate, X[::7])
+    (gp,) = mixture.gps
     Z = surrogate.inputs(X, None)
     exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
-    chosen = Acquisition("qei", gp, Z[:0], seed=0).best(Z, np.arange(len(Z)))
+    chosen = Acquisition("qei", mixture, Z[:0], seed=0).best(Z, np.arange(len(Z)))
     assert exact[chosen] > exact.max() - 0.02
 
 
 @pytest.mark.parametrize("n_pending", [0, 2])
 def test_only_what_is_allowed_is_chosen(n_pending: int) -> None:
     gp, Z = random_gp(8, seed=0), random_latents(300, seed=1)
-    acquisition = Acquisition("qei", gp, Z[:n_pending], seed=0)
+    acquisition = Acquisition("qei", Mixture(gp), Z[:n_pending], seed=0)
     allowed = np.arange(5, 300, 7)
     chosen = acquisition.best(Z, allowed)
     assert chosen in allowed

@@ -9,16 +9,23 @@ import warnings
 from botorch.models import SingleTaskGP
 import numpy as np
 import pytest
+from scipy.stats import multivariate_normal
+from scipy.stats import norm
 import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.gp import CENTER
 from optuna_tnas.surrogate.gp import evidence
 from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_gp
+from optuna_tnas.surrogate.gp import fit_transfer_mixture
 from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.gp import RELATED
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.gp import UNRELATED
 from optuna_tnas.surrogate.labels import scale_labels
 
 
@@ -277,3 +284,77 @@ def test_label_unit_does_not_change_what_is_found() -> None:
     X = random_latents(50, 1, seed=5)
     means = [transfer(Z, c * y).posterior(X).mean.flatten() / c for c in (1.0, 2.0)]
     assert torch.corrcoef(torch.stack(means))[0, 1] > 0.999
+
+
+# --- whether it predicts at all -------------------------------------------------------------
+
+
+def mixture(Z: Tensor, y: Tensor) -> Mixture:
+    return fit_transfer_mixture(Z, y, n_latents=2, n_studies=1)
+
+
+def test_probabilities_are_those_of_bayes() -> None:
+    gps = [unfitted_gp(*data(5), HYPERPARAMETERS) for _ in range(3)]
+    assert Mixture(gps[0]).probabilities.tolist() == [1.0]
+    for gp, probability in zip(gps, (0.2, 0.1, 0.1), strict=True):
+        gp.log_evidence = np.log(probability) - 500
+    torch.testing.assert_close(
+        Mixture(*gps).probabilities, torch.tensor([0.5, 0.25, 0.25]).double()
+    )
+
+
+def test_evidence_is_that_of_the_labels_and_the_scales() -> None:
+    """Log evidences differ as log marginal likelihoods do where the scales are the same."""
+    Z, y = predicted(12, 0.3)
+    for gp, prior in zip(mixture(Z, y).gps, (RELATED, UNRELATED), strict=True):
+        e = evidence(Z, y, 2, 1, prior)
+        scales = e.fit()
+        terms = zip(scales.variances, e.correlations, strict=True)
+        K = e.fixed + sum(v * R for v, R in terms) + scales.noise * np.eye(12)
+        likelihood = multivariate_normal.logpdf(
+            y.numpy(), scales.label * e.mean, K * scales.label**2
+        )
+        deviation = scales.logarithms - CENTER.logarithms
+        prior_density = norm.logpdf(deviation, scale=[1.0, 1.5, 1.5, 0.5]).sum()
+        constants = -12 / 2 * np.log(2 * np.pi) + norm.logpdf(0, scale=[1.0, 1.5, 1.5, 0.5]).sum()
+        assert gp.log_evidence == pytest.approx(likelihood + prior_density - constants)
+
+
+def test_trials_tell_whether_the_past_says_anything() -> None:
+    Z, y = predicted(30, 1.0)
+    assert mixture(Z, y).probabilities[0] > 0.99
+    assert mixture(*predicted(30, -1.0)).probabilities[0] > 0.99  # it does: turn it around
+    nothing = [mixture(Z, data(30, seed=s)[1]).probabilities[0] for s in range(10, 20)]
+    assert float(torch.stack(nothing).mean()) < 0.4
+
+
+def test_trials_that_the_past_does_not_tell_apart_tell_nothing_about_it() -> None:
+    Z, y = data(20)
+    Z[:, -1] = 2.0
+    assert float(mixture(Z, y).probabilities[0]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_past_that_says_nothing_is_not_looked_at() -> None:
+    Z, y = data(20)
+    gp = fit_transfer_gp(Z, y, 2, 1, prior=UNRELATED)
+    alone = fit_transfer_gp(Z[:, :-1], y, 2, 0)
+    X = random_latents(30, 1, seed=5)
+    ours, theirs = gp.posterior(X), alone.posterior(X[..., :-1])
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    torch.testing.assert_close(ours.variance, theirs.variance)
+
+
+def test_without_a_past_there_is_one_gp() -> None:
+    Z, y = data(20)
+    (gp,) = fit_transfer_mixture(Z, y, 2, 0).gps
+    X = random_latents(30, 1, seed=5)
+    torch.testing.assert_close(gp.posterior(X).mean, fit_transfer_gp(Z, y, 2, 0).posterior(X).mean)
+    assert len(mixture(Z, y).gps) == 2
+
+
+def test_mean_of_a_mixture_is_the_gps_mean() -> None:
+    both_, X = mixture(*data(6)), random_latents(30, seed=5)
+    p = both_.probabilities
+    means = [gp.posterior(X.unsqueeze(-2)).mean.flatten() for gp in both_.gps]
+    torch.testing.assert_close(both_.mean(X), p[0] * means[0] + p[1] * means[1])
+    assert 0.01 < p[1] < 0.99

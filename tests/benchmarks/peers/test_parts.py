@@ -11,6 +11,7 @@ from benchmarks import peers
 from benchmarks.peers import _parts
 from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
+from optuna_tnas.surrogate.gp import Mixture
 from tests.benchmarks.peers import small
 from tests.benchmarks.peers.small import search
 from tests.benchmarks.peers.small import SPACE
@@ -33,7 +34,7 @@ def test_each_part_makes_a_difference(setting: Setting) -> None:
     disagreeing = (*setting.history, small.past("c", 2, sign=-1.0))
     setting = replace(setting, history=disagreeing)
     found = [search(setting, method) for method in (*METHODS, "tnas")]
-    assert len(METHODS) == 5
+    assert len(METHODS) == 6
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 
 
@@ -55,3 +56,14 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     for other in (shallow, flat):
         assert (other[:, -q:].std(dim=0) > 0).all()
         assert not torch.allclose(other[:, -q:], inputs[:, -q:])
+
+
+def test_without_the_mixture_the_past_always_says_something(setting: Setting) -> None:
+    X = SPACE.sample(20, np.random.default_rng(0))
+    y = torch.from_numpy(np.random.default_rng(1).standard_normal(20))
+    models = [meta_trained(setting, "default"), _parts.without_mixture(setting)]
+    whole, part = (model.condition(model.inputs(X, None), y) for model in models)
+    assert part.probabilities.tolist() == [1.0]
+    Z = models[0].inputs(X, None)
+    assert torch.equal(part.mean(Z), Mixture(whole.gps[0]).mean(Z))
+    assert not torch.allclose(part.mean(Z), whole.mean(Z))
