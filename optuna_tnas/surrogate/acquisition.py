@@ -129,7 +129,7 @@ class Acquisition:
 
         The others' values, even under the optimistic GPs, are below the true value of one.
         """
-        bounds = [_closed_form(self._name, gp) for gp in self._mixture.optimistic().gps]
+        bounds = [_closed_form(self._name, gp.optimistic()) for gp in self._mixture.gps]
         most = self._mean(bounds, Z.unsqueeze(-2))[rows]
         lead = self._highest(most, _LEAD)
         highest = self.values(Z[rows[lead]]).max()

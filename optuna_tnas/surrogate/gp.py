@@ -78,7 +78,8 @@ class StudyGP(SingleTaskGP):
     computes the same joint posteriors from one triangular solve.
 
     Attributes:
-        log_evidence: How probable the trials were, compared with other GPs on the same ones.
+        log_evidence: Logarithm of how probable the trials were, up to a constant that is the same
+            for all GPs on the same ones.
     """
 
     log_evidence = 0.0
@@ -183,10 +184,6 @@ class Mixture:
         """``n x d`` inputs -> ``n``, the mean of all GPs' posterior means."""
         means = [gp.posterior(X.unsqueeze(-2)).mean.flatten() for gp in self.gps]
         return self.probabilities @ torch.stack(means)
-
-    def optimistic(self) -> Mixture:
-        """As that of each :class:`StudyGP`."""
-        return Mixture(*(gp.optimistic() for gp in self.gps))
 
 
 def fit_transfer_mixture(
