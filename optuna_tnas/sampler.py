@@ -31,7 +31,7 @@ from optuna_tnas.surrogate.acquisition import check_acquisition
 from optuna_tnas.surrogate.candidates import Fixed
 from optuna_tnas.surrogate.prior import MetaSurrogate
 from optuna_tnas.surrogate.suggestion import Suggester
-from optuna_tnas.surrogate.threads import one_cpu_thread
+from optuna_tnas.surrogate.threads import controlled_numerics
 
 
 _logger = logging.getLogger(__name__)
@@ -173,7 +173,7 @@ class TNASSampler(BaseSampler):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
             if attempt > 0:  # let those who claimed the same one not do so again
                 time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
-            with self._lock, one_cpu_thread():
+            with self._lock, controlled_numerics():
                 data = trials.read_study(study, self.space, trial)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)

@@ -22,7 +22,7 @@ from optuna_tnas.surrogate.labels import finite
 from optuna_tnas.surrogate.prior import MetaSurrogate
 from optuna_tnas.surrogate.suggestion import StudyData
 from optuna_tnas.surrogate.suggestion import Suggester
-from optuna_tnas.surrogate.threads import one_cpu_thread
+from optuna_tnas.surrogate.threads import controlled_numerics
 
 
 WITH, WITHOUT, RANDOM = METHODS = ("with transfer", "without", "random")
@@ -87,7 +87,7 @@ def leave_out(
     task = next(task for task in history.tasks if task.name == target)
     X, values = measured(task)
     n_trials = min(n_trials, len(values))
-    with one_cpu_thread():
+    with controlled_numerics():
         surrogate = meta_train(others, config=config, seed=seed, progress=False)
         untrained = MetaSurrogate(history.space, config).requires_grad_(False).eval()
         informed = Suggester(surrogate.confined(X), task.dataset)

@@ -26,6 +26,7 @@ from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.surrogate import likelihood
 from optuna_tnas.surrogate.labels import scale_labels
 from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.surrogate.threads import controlled_numerics
 
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
@@ -45,6 +46,9 @@ def meta_train(
     progress: bool | None = None,
 ) -> MetaSurrogate:
     """Learn a surrogate from past studies.
+
+    It is computed with one CPU thread, so that the same seed gives the same surrogate whatever
+    number of threads PyTorch has; on a GPU, as far as the GPU repeats its results.
 
     Args:
         history: The past studies.
@@ -76,7 +80,7 @@ def train(
 ) -> None:
     """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
     losses = train_kernel(surrogate, history, seed=seed, progress=progress)
-    with torch.device("cpu"):
+    with controlled_numerics():
         if surrogate.config.gp == "transfer":
             surrogate.past = past_of(surrogate, history)
         surrogate.warm_start = choose_warm_start(surrogate, history)
@@ -114,11 +118,11 @@ def train_kernel(
     Returns:
         The losses by name; ``"held out"`` is the lowest one, of the weights that are kept.
     """
-    _set_feature_scale(surrogate, history)
     rng = np.random.default_rng(seed)
     pairs = [_Pairs.of(task) for task in history.tasks]
     trained_on, held_out = _split(pairs, surrogate.config, rng)
-    with torch.device("cpu"):
+    with controlled_numerics():
+        _set_feature_scale(surrogate, history)
         losses = _reptile(surrogate, trained_on, held_out, rng, progress, watch)
     surrogate.requires_grad_(False).eval()
     return losses

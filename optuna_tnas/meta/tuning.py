@@ -29,7 +29,6 @@ from optuna_tnas.errors import StudyError
 from optuna_tnas.meta.history import MetaDataset
 from optuna_tnas.meta.training import train_kernel
 from optuna_tnas.meta.training import untrained
-from optuna_tnas.surrogate.threads import one_cpu_thread
 
 
 STUDY_NAME = "optuna-tnas-tune"
@@ -107,10 +106,7 @@ class Tuning:
         """
         self._enqueue_references()
         hide = None if progress is None else not progress
-        with (
-            one_cpu_thread(),
-            tqdm(total=n_trials, initial=self.finished, desc="tuning", disable=hide) as bar,
-        ):
+        with tqdm(total=n_trials, initial=self.finished, desc="tuning", disable=hide) as bar:
             while self.finished < n_trials:
                 self.study.sampler = self._sampler()
                 self.study.optimize(self._objective, n_trials=1)

@@ -42,7 +42,7 @@ from optuna_tnas.surrogate.past import Past
 from optuna_tnas.surrogate.past import PastStudy
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.structure import StructureEncoder
-from optuna_tnas.surrogate.threads import one_cpu_thread
+from optuna_tnas.surrogate.threads import controlled_numerics
 from optuna_tnas.surrogate.threads import single_precision
 
 
@@ -81,7 +81,7 @@ class MetaSurrogate(nn.Module):
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self._past: Past | None = None
         self.provenance: dict[str, Any] = {}
-        with torch.random.fork_rng(devices=[]), one_cpu_thread(), single_precision():
+        with torch.random.fork_rng(devices=[]), controlled_numerics(), single_precision():
             torch.manual_seed(seed)
             self._build(n_features)
             self._set_lengthscale()

@@ -1,34 +1,78 @@
-"""How the surrogate's small matrices are computed."""
+"""Context managers that pin threads, device, precision and gradients while we compute."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from contextlib import nullcontext
+from threading import Lock
+from threading import Thread
 
 import torch
 
 
 @contextmanager
-def one_cpu_thread() -> Iterator[None]:
-    """On the CPU whatever the user's default device, in one thread.
+def controlled_numerics() -> Iterator[None]:
+    """Compute on the CPU with one thread, in full precision, and with gradients where asked.
 
-    The matrices of a study are so small that more threads only wait for each other.
+    The matrices of a study are so small that more threads only wait for each other, and rounding
+    depends on their number: with one, the same seed gives the same result on every machine. The
+    caller's threads, default device, ``autocast``, ``no_grad`` and ``inference_mode`` are as
+    before afterwards, whatever happens inside and in other threads meanwhile.
+
+    The linear algebra inside must be PyTorch's: its threads can be limited for the calling thread
+    alone, those of numpy and scipy only for the whole process.
     """
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    with (
+        _torch_in_one_thread(),
+        _cpu(),
+        _without_autocast(),
+        torch.inference_mode(False),
+        torch.enable_grad(),
+    ):
+        yield
+
+
+_SETTINGS = Lock()  # so that nobody reads a setting between our change and its undoing
+
+
+@contextmanager
+def _torch_in_one_thread() -> Iterator[None]:
+    """Limit PyTorch in this thread only.
+
+    ``torch.set_num_threads`` sets the number of the calling thread and the one that new threads
+    begin with. The latter is given back at once, so that training elsewhere keeps its threads.
+    """
+    with _SETTINGS:
+        n_threads = torch.get_num_threads()
+        if n_threads > 1:
+            torch.set_num_threads(1)
+            _in_another_thread(torch.set_num_threads, n_threads)
     try:
-        with _cpu():
-            yield
+        yield
     finally:
-        torch.set_num_threads(threads)
+        if n_threads > 1:
+            torch.set_num_threads(n_threads)
+
+
+def _in_another_thread(function: Callable[[int], None], argument: int) -> None:
+    thread = Thread(target=function, args=(argument,))
+    thread.start()
+    thread.join()
 
 
 def _cpu() -> AbstractContextManager[object]:
     """Nothing where it is the default: torch's own slows every operation down."""
     device = torch.device("cpu")
     return nullcontext() if torch.get_default_device() == device else device
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    with torch.autocast("cpu", enabled=False), torch.autocast("cuda", enabled=False):
+        yield
 
 
 @contextmanager

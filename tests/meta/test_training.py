@@ -228,6 +228,26 @@ def test_torchs_defaults_do_not_matter(mixed: MetaDataset, brief: Config) -> Non
     assert (surrogate.warm_start == expected.warm_start).all()
 
 
+@pytest.mark.parametrize("preset", ["default", "paper"])
+def test_the_number_of_threads_does_not_matter(mixed: MetaDataset, preset: str) -> None:
+    """Layers so wide that PyTorch would divide their products among threads."""
+    config = replace(Config.preset(preset), architecture_hidden=512, outer_steps=2)
+    threads = torch.get_num_threads()
+    try:
+        one, three = (_with_threads(n, lambda: meta_train(mixed, config=config)) for n in (1, 3))
+    finally:
+        torch.set_num_threads(threads)
+    assert torch.equal(weights(one), weights(three))
+    assert (one.warm_start == three.warm_start).all()
+
+
+def _with_threads(n: int, function: Callable[[], MetaSurrogate]) -> MetaSurrogate:
+    torch.set_num_threads(n)
+    surrogate = function()
+    assert torch.get_num_threads() == n
+    return surrogate
+
+
 def test_it_learns_the_family(plain: MetaDataset, config: Config, task_of: TaskOf) -> None:
     surrogate = meta_train(plain, config=config)
     losses = surrogate.provenance["losses"]
