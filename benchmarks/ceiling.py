@@ -18,11 +18,11 @@ import torch
 from torch import Tensor
 
 from optuna_tnas import MetaDataset
-from optuna_tnas.meta.shipped import shipped_history
-from optuna_tnas.surrogate.kernel import TransferKernel
-from optuna_tnas.surrogate.labels import normal_scores
+from optuna_tnas.demo.shipped_history import shipped_history
+from optuna_tnas.encoders.structure import StructureEncoder
+from optuna_tnas.surrogate.kernels import TransferKernel
+from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.past import study_weights
-from optuna_tnas.surrogate.structure import StructureEncoder
 
 
 def predictions(history: MetaDataset) -> list[np.ndarray]:

@@ -25,9 +25,9 @@ from benchmarks.tasks import reading
 from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
-from optuna_tnas.meta.history import Task
-from optuna_tnas.meta.shipped import shipped_history
+from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.spaces import MobileNetV3Space
+from optuna_tnas.studies.history import Task
 
 
 N_FOLDS = 3

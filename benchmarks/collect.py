@@ -27,9 +27,9 @@ from tqdm import tqdm
 from benchmarks import workers
 from benchmarks.images import ImageSet
 from benchmarks.images import load_images
-from optuna_tnas.recipe import Recipe
-from optuna_tnas.recipe import Result
-from optuna_tnas.recipe import train_and_evaluate
+from optuna_tnas.demo.cell_training import Recipe
+from optuna_tnas.demo.cell_training import Result
+from optuna_tnas.demo.cell_training import train_and_evaluate
 from optuna_tnas.spaces import NASBench201Space
 
 

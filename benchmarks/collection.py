@@ -24,12 +24,12 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
-from optuna_tnas.datasets import DatasetSample
-from optuna_tnas.datasets import N_FEATURES
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.shipped import FOLDER
-from optuna_tnas.meta.shipped import JOURNAL
-from optuna_tnas.meta.shipped import shipped_history
+from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.demo.shipped_history import FOLDER
+from optuna_tnas.demo.shipped_history import JOURNAL
+from optuna_tnas.demo.shipped_history import shipped_history
+from optuna_tnas.studies.history import MetaDataset
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One image set; see :func:`optuna_tnas.recipe.train_and_evaluate` for the arrays."""
+    """One image set, its arrays as in :func:`~optuna_tnas.demo.cell_training.train_and_evaluate`."""
 
     images: np.ndarray
     labels: np.ndarray

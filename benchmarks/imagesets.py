@@ -42,9 +42,9 @@ from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
-from optuna_tnas.meta.history import Task
-from optuna_tnas.meta.shipped import shipped_history
-from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.demo.shipped_history import shipped_history
+from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate.outcomes import scale_labels
 
 
 N_FOLDS = 3

@@ -37,9 +37,9 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 import optuna_tnas.sampler
+import optuna_tnas.search.candidates
+import optuna_tnas.search.suggester
 from optuna_tnas.spaces import NASBench201Space
-import optuna_tnas.surrogate.candidates
-import optuna_tnas.surrogate.suggestion
 
 
 SPACE = NASBench201Space()
@@ -51,8 +51,8 @@ ENCODING = "encoding, once"
 PARTS: Mapping[str, tuple[Any, str]] = {
     "reading trials": (optuna_tnas.sampler.trials, "read_study"),
     "fit": (MetaSurrogate, "condition"),
-    "scoring": (optuna_tnas.surrogate.candidates.WholeSpace, "best"),
-    ENCODING: (optuna_tnas.surrogate.suggestion, "candidates_of"),
+    "scoring": (optuna_tnas.search.candidates.WholeSpace, "best"),
+    ENCODING: (optuna_tnas.search.suggester, "candidates_of"),
 }
 
 

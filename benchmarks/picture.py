@@ -13,7 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import optuna
 
-from optuna_tnas.dashboard import incumbents
+from optuna_tnas.demo.dashboard import incumbents
 
 
 LINES = {"tnas": ("-", "TNAS"), "random": ("--", "random search")}

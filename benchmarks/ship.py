@@ -24,8 +24,8 @@ from tqdm import tqdm
 
 from benchmarks.images import load_images
 from optuna_tnas import DatasetSample
-from optuna_tnas.meta.shipped import ARTIFACTS
-from optuna_tnas.meta.shipped import JOURNAL
+from optuna_tnas.demo.shipped_history import ARTIFACTS
+from optuna_tnas.demo.shipped_history import JOURNAL
 
 
 MIN_AGREEMENT = 0.3  # Spearman; far above chance for all sets whose networks learn anything

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from optuna_tnas.config import Config
-    from optuna_tnas.datasets import DatasetSample
+    from optuna_tnas.datasets.sample import DatasetSample
     from optuna_tnas.errors import OptunaTNASError
-    from optuna_tnas.meta.history import MetaDataset
     from optuna_tnas.meta.training import meta_train
     from optuna_tnas.sampler import TNASSampler
-    from optuna_tnas.surrogate.prior import MetaSurrogate
+    from optuna_tnas.studies.history import MetaDataset
+    from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
 __all__ = [
@@ -32,9 +32,9 @@ __all__ = [
 # Loaded when first used, since most of them import torch, which takes seconds.
 _HOMES = {
     "Config": "optuna_tnas.config",
-    "DatasetSample": "optuna_tnas.datasets",
-    "MetaDataset": "optuna_tnas.meta.history",
-    "MetaSurrogate": "optuna_tnas.surrogate.prior",
+    "DatasetSample": "optuna_tnas.datasets.sample",
+    "MetaDataset": "optuna_tnas.studies.history",
+    "MetaSurrogate": "optuna_tnas.surrogate.meta_surrogate",
     "OptunaTNASError": "optuna_tnas.errors",
     "TNASSampler": "optuna_tnas.sampler",
     "meta_train": "optuna_tnas.meta.training",

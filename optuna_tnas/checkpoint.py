@@ -18,8 +18,8 @@ import torch
 from optuna_tnas.config import Config
 from optuna_tnas.errors import CheckpointError
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.past import Past
-from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
 FORMAT = "optuna-tnas"

@@ -20,8 +20,8 @@ from optuna_tnas.errors import OptunaTNASError
 
 
 if TYPE_CHECKING:
-    from optuna_tnas.meta.history import MetaDataset
-    from optuna_tnas.meta.verdict import Verdict
+    from optuna_tnas.evaluation.summary import Verdict
+    from optuna_tnas.studies.history import MetaDataset
 
 
 SPACES = ("nasbench201", "mobilenetv3")
@@ -112,12 +112,12 @@ def _count(text: str) -> int:
 def _demo(a: argparse.Namespace) -> None:
     import torch
 
-    from optuna_tnas import imagesets
-    from optuna_tnas.demo import Demo
-    from optuna_tnas.demo import table
+    from optuna_tnas.demo import image_sets
+    from optuna_tnas.demo.demo import Demo
+    from optuna_tnas.demo.demo import table
 
     torch.set_num_threads(1)  # more threads only wait for each other in networks this small
-    data = imagesets.load(a.dataset) if a.dataset else imagesets.digits()
+    data = image_sets.load(a.dataset) if a.dataset else image_sets.digits()
     demo = Demo(a.storage, a.trials, a.seeds, a.seed, data=data, n_random_trials=a.random_trials)
     with redirect_stdout(sys.stderr if a.json else sys.stdout):  # JSON stands alone
         rows = demo.run()
@@ -141,10 +141,10 @@ def _history(a: argparse.Namespace) -> MetaDataset:
     """The past studies that were named, or those that the package ships."""
     from optuna.artifacts import FileSystemArtifactStore
 
-    from optuna_tnas.meta.history import MetaDataset
-    from optuna_tnas.meta.shipped import shipped_history
+    from optuna_tnas.demo.shipped_history import shipped_history
     from optuna_tnas.spaces import MobileNetV3Space
     from optuna_tnas.spaces import NASBench201Space
+    from optuna_tnas.studies.history import MetaDataset
 
     if a.history is None:
         if a.artifacts or a.space != "nasbench201":
@@ -182,8 +182,8 @@ def _tune(a: argparse.Namespace) -> None:
 
 
 def _evaluate(a: argparse.Namespace) -> int:
-    from optuna_tnas.meta.evaluation import Evaluation
-    from optuna_tnas.meta.verdict import Verdict
+    from optuna_tnas.evaluation.leave_one_out import Evaluation
+    from optuna_tnas.evaluation.summary import Verdict
 
     evaluation = Evaluation(
         _history(a),
@@ -214,7 +214,7 @@ def _print_verdict(verdict: Verdict, a: argparse.Namespace) -> None:
         note = f'For {a.picture}: pip install "optuna-tnas[plot]", then the same command.'
         print(note, file=sys.stderr)
         return
-    from optuna_tnas.meta.picture import draw
+    from optuna_tnas.evaluation.plot import draw
 
     draw(verdict, a.picture)
     print(f"Drawn: {a.picture}", file=sys.stderr)

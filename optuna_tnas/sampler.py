@@ -21,17 +21,17 @@ from optuna.trial import TrialState
 import torch
 
 from optuna_tnas import checkpoint
-from optuna_tnas import trials
-from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
+from optuna_tnas.search.acquisition import AcquisitionName
+from optuna_tnas.search.acquisition import check_acquisition
+from optuna_tnas.search.candidates import Fixed
+from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.acquisition import AcquisitionName
-from optuna_tnas.surrogate.acquisition import check_acquisition
-from optuna_tnas.surrogate.candidates import Fixed
-from optuna_tnas.surrogate.prior import MetaSurrogate
-from optuna_tnas.surrogate.suggestion import Suggester
-from optuna_tnas.surrogate.threads import controlled_numerics
+from optuna_tnas.studies import trials
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.numerics import controlled_numerics
 
 
 _logger = logging.getLogger(__name__)

@@ -41,6 +41,8 @@ from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 
 
+pytest_plugins = ["tests.fixtures.surrogates", "tests.fixtures.tasks"]
+
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 SMALL = Config(

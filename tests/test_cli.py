@@ -18,9 +18,9 @@ import pytest
 
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
-from optuna_tnas import demo
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.cli import main
+from optuna_tnas.demo import demo
 from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
 from tests.sqlite import is_made

@@ -34,16 +34,16 @@ from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import StudyError
+from optuna_tnas.search.suggester import StudyData
+from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.cell import Node
-from optuna_tnas.spaces.elements import Condition
-from optuna_tnas.spaces.elements import Parameter
-from optuna_tnas.spaces.elements import Vertex
-from optuna_tnas.surrogate.suggestion import StudyData
-from optuna_tnas.surrogate.suggestion import Suggester
+from optuna_tnas.spaces.declaration import Condition
+from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import Vertex
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):

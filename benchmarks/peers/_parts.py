@@ -16,7 +16,7 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.meta.past import past_of
 from optuna_tnas.surrogate.gp import Mixture
-from optuna_tnas.surrogate.kernel import Remembered
+from optuna_tnas.surrogate.kernels import Remembered
 
 
 class _NoLatents(nn.Module):

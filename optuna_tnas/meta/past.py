@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.surrogate.labels import normal_scores
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.past import Past
 from optuna_tnas.surrogate.past import study_weights
 from optuna_tnas.surrogate.past import USED
-from optuna_tnas.surrogate.prior import MetaSurrogate
 
 
 @torch.no_grad()

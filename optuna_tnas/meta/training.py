@@ -17,16 +17,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.errors import HistoryError
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.warm_start import choose_warm_start
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate import likelihood
-from optuna_tnas.surrogate.labels import scale_labels
-from optuna_tnas.surrogate.prior import MetaSurrogate
-from optuna_tnas.surrogate.threads import controlled_numerics
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.numerics import controlled_numerics
+from optuna_tnas.surrogate.outcomes import scale_labels
 
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.

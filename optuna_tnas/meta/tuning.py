@@ -26,9 +26,9 @@ from tqdm import tqdm
 
 from optuna_tnas.config import Config
 from optuna_tnas.errors import StudyError
-from optuna_tnas.meta.history import MetaDataset
 from optuna_tnas.meta.training import train_kernel
 from optuna_tnas.meta.training import untrained
+from optuna_tnas.studies.history import MetaDataset
 
 
 STUDY_NAME = "optuna-tnas-tune"

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.gp import unfitted_gp
-from optuna_tnas.surrogate.labels import scale_labels
-from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.outcomes import scale_labels
 
 
 # More than a sequential search uses, for many workers that start at once.

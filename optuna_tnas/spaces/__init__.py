@@ -1,15 +1,15 @@
 """Search spaces: Optuna parameters on one side, labeled DAGs on the other."""
 
-from optuna_tnas.spaces.base import Space
 from optuna_tnas.spaces.cell import CellSpace
 from optuna_tnas.spaces.cell import Maybe
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.cell import OneOf
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
-from optuna_tnas.spaces.measured import Measured
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
 from optuna_tnas.spaces.nasbench201 import NASBench201Space
+from optuna_tnas.spaces.space import Space
+from optuna_tnas.spaces.subset import Measured
 
 
 __all__ = [

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces.base import Space
-from optuna_tnas.spaces.elements import Choice
-from optuna_tnas.spaces.elements import Condition
-from optuna_tnas.spaces.elements import Edge
-from optuna_tnas.spaces.elements import Parameter
-from optuna_tnas.spaces.elements import rename
-from optuna_tnas.spaces.elements import Vertex
+from optuna_tnas.spaces.declaration import Choice
+from optuna_tnas.spaces.declaration import Condition
+from optuna_tnas.spaces.declaration import Edge
+from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import rename
+from optuna_tnas.spaces.declaration import Vertex
 from optuna_tnas.spaces.graphs import INPUT
 from optuna_tnas.spaces.graphs import OUTPUT
+from optuna_tnas.spaces.space import Space
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from optuna_tnas.spaces.base import Space
-from optuna_tnas.spaces.elements import Condition
-from optuna_tnas.spaces.elements import Edge
-from optuna_tnas.spaces.elements import Parameter
-from optuna_tnas.spaces.elements import rename
-from optuna_tnas.spaces.elements import Vertex
+from optuna_tnas.spaces.declaration import Condition
+from optuna_tnas.spaces.declaration import Edge
+from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import rename
+from optuna_tnas.spaces.declaration import Vertex
+from optuna_tnas.spaces.space import Space
 
 
 STAGES = range(1, 6)

@@ -26,12 +26,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optuna_tnas.surrogate.fitting import Evidence
-from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
-from optuna_tnas.surrogate.fitting import Scales
-from optuna_tnas.surrogate.kernel import predictions
-from optuna_tnas.surrogate.kernel import Remembered
-from optuna_tnas.surrogate.kernel import TransferKernel
+from optuna_tnas.surrogate.evidence import Evidence
+from optuna_tnas.surrogate.evidence import MINIMUM_NOISE
+from optuna_tnas.surrogate.evidence import Scales
+from optuna_tnas.surrogate.kernels import predictions
+from optuna_tnas.surrogate.kernels import Remembered
+from optuna_tnas.surrogate.kernels import TransferKernel
 
 
 # Medians of the priors of what is fitted, in units of the past's scaled labels.

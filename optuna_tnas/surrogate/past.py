@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optuna_tnas.surrogate.kernel import matern
-from optuna_tnas.surrogate.kernel import TransferKernel
+from optuna_tnas.surrogate.kernels import matern
+from optuna_tnas.surrogate.kernels import TransferKernel
 
 
 USED = 2000  # trials of a study that predict

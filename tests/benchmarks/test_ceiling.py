@@ -7,8 +7,8 @@ from scipy.stats import spearmanr
 from benchmarks.ceiling import coefficients
 from benchmarks.ceiling import predictions
 from optuna_tnas import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.studies.history import Task
 
 
 def test_weights_find_the_source_that_helps() -> None:

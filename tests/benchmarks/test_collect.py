@@ -21,8 +21,8 @@ from benchmarks.collect import cells
 from benchmarks.collect import collect
 from benchmarks.collect import main
 from benchmarks.images import load_images
-from optuna_tnas.recipe import Recipe
-from optuna_tnas.recipe import train_and_evaluate
+from optuna_tnas.demo.cell_training import Recipe
+from optuna_tnas.demo.cell_training import train_and_evaluate
 from optuna_tnas.spaces import NASBench201Space
 from tests.sqlite import is_made
 
@@ -36,7 +36,7 @@ import sys
 import time
 import optuna
 from benchmarks.collect import collect
-from optuna_tnas.recipe import Recipe
+from optuna_tnas.demo.cell_training import Recipe
 if __name__ == "__main__":
     if "halt" in sys.argv:  # before the fourth trial, so that the kill hits in the middle
         add, calls = optuna.Study.add_trial, count()

@@ -8,7 +8,7 @@ import pytest
 from benchmarks import collection
 from benchmarks.collection import Collected
 from optuna_tnas import MetaDataset
-from optuna_tnas.meta.shipped import shipped_history
+from optuna_tnas.demo.shipped_history import shipped_history
 
 
 @pytest.fixture(scope="module")

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.meta import past
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
 CONV = 2

@@ -15,20 +15,20 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets import DatasetSample
-from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.meta import training
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.training import _Pairs
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import negative_log_likelihood
 from optuna_tnas.spaces import Space
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.gp import unfitted_gp
-from optuna_tnas.surrogate.labels import scale_labels
-from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.outcomes import scale_labels
 
 
 TaskOf = Callable[..., Task]

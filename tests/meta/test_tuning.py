@@ -14,17 +14,17 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.errors import StudyError
 from optuna_tnas.meta import training
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.tuning import suggest
 from optuna_tnas.meta.tuning import table
 from optuna_tnas.meta.tuning import tuned_values
 from optuna_tnas.meta.tuning import Tuning
 from optuna_tnas.spaces import Space
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
 
 
 TaskOf = Callable[..., Task]

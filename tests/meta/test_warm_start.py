@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from optuna_tnas.config import Config
-from optuna_tnas.meta.history import MetaDataset
-from optuna_tnas.meta.history import Task
 from optuna_tnas.meta.warm_start import _greedy_cover
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.meta.warm_start import SIZE
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.prior import MetaSurrogate
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
 def cover(regrets: np.ndarray, chosen: list[int]) -> float:

@@ -22,10 +22,10 @@ from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import OneOf
 from optuna_tnas.spaces import Space
-from optuna_tnas.spaces.elements import Condition
-from optuna_tnas.spaces.elements import Edge
-from optuna_tnas.spaces.elements import Parameter
-from optuna_tnas.spaces.elements import Vertex
+from optuna_tnas.spaces.declaration import Condition
+from optuna_tnas.spaces.declaration import Edge
+from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import Vertex
 
 
 GRAPH_OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")

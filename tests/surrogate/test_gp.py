@@ -14,7 +14,7 @@ from scipy.stats import norm
 import torch
 from torch import Tensor
 
-from optuna_tnas.surrogate.fitting import MINIMUM_NOISE
+from optuna_tnas.surrogate.evidence import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import CENTER
 from optuna_tnas.surrogate.gp import evidence
 from optuna_tnas.surrogate.gp import fit_published_gp
@@ -26,7 +26,7 @@ from optuna_tnas.surrogate.gp import RELATED
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.gp import unfitted_gp
 from optuna_tnas.surrogate.gp import UNRELATED
-from optuna_tnas.surrogate.labels import scale_labels
+from optuna_tnas.surrogate.outcomes import scale_labels
 
 
 Fit = Callable[[Tensor, Tensor], StudyGP]

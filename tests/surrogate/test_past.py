@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optuna_tnas.surrogate.kernel import TransferKernel
+from optuna_tnas.surrogate.kernels import TransferKernel
 from optuna_tnas.surrogate.past import likeness
 from optuna_tnas.surrogate.past import predict
 from optuna_tnas.surrogate.past import start_size

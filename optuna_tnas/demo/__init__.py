@@ -1,0 +1,1 @@
+"""A search whose trials train real networks."""

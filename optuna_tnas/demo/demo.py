@@ -1,0 +1,230 @@
+"""The demo: search cells for an image set, starting from what other image sets taught."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from dataclasses import dataclass
+from functools import lru_cache
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
+from optuna.study import Study
+from optuna.trial import Trial
+from tqdm import tqdm
+
+from optuna_tnas.demo import dashboard
+from optuna_tnas.demo.cell_training import Recipe
+from optuna_tnas.demo.cell_training import Result
+from optuna_tnas.demo.cell_training import train_and_evaluate
+from optuna_tnas.demo.image_sets import digits
+from optuna_tnas.demo.image_sets import ImageSet
+from optuna_tnas.demo.leakage import overlapping
+from optuna_tnas.demo.shipped_history import shipped_history
+from optuna_tnas.errors import StudyError
+from optuna_tnas.meta.training import meta_train
+from optuna_tnas.sampler import TNASSampler
+from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+
+
+METHODS = ("TNAS", "random")
+
+_N_FRESH_SEEDS = 3
+_FIRST_FRESH_SEED = 1000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One search in the closing table.
+
+    Attributes:
+        method: ``"TNAS"`` or ``"random"``.
+        seed: Of the sampler.
+        trials: How many the search has.
+        best: Lowest held-out log loss that the search saw.
+        fresh: Its cell's mean log loss over trainings with seeds that no search used.
+        accuracy: Their mean held-out accuracy.
+        trials_to_match: Trials until the search saw a log loss as low as the best that random
+            search with the same seed ever saw; None if it never did.
+        seconds: Wall time of the search.
+    """
+
+    method: str
+    seed: int
+    trials: int
+    best: float
+    fresh: float
+    accuracy: float
+    trials_to_match: int | None
+    seconds: float
+
+
+class Demo:
+    """Meta-training, then paired searches whose trials really train networks.
+
+    Args:
+        storage: Where the studies are kept; those of an earlier run are continued.
+        n_trials: Trials of each search.
+        n_seeds: Searches of each sampler.
+        seed: First of their seeds.
+        recipe: How each cell is trained.
+        data: What it is trained on, scikit-learn's digits unless given.
+        n_random_trials: Trials of each random search, if not as many.
+    """
+
+    def __init__(
+        self,
+        storage: str,
+        n_trials: int,
+        n_seeds: int,
+        seed: int,
+        recipe: Recipe | None = None,
+        data: ImageSet | None = None,
+        n_random_trials: int | None = None,
+    ) -> None:
+        self._storage = storage
+        self._n_trials = {"TNAS": n_trials, "random": n_random_trials or n_trials}
+        self._seeds = range(seed, seed + n_seeds)
+        self._recipe = recipe or Recipe()
+        self._space = NASBench201Space()
+        self._data = data or digits()
+        # One cell and one seed give one result, so a cell met twice is trained once.
+        self._train = lru_cache(maxsize=None)(self._train_uncached)
+
+    def run(self) -> list[Row]:
+        """Do it all, with progress bars on standard error."""
+        meta = self._meta_train()
+        searches = {}
+        for seed in self._seeds:
+            for method in METHODS:
+                searches[seed, method] = self._search(self._sampler(method, meta, seed), seed)
+        rows = [self._row(seed, method, searches) for seed, method in searches]
+        for seed in self._seeds:
+            pair = {method: searches[seed, method][0] for method in METHODS}
+            dashboard.show_comparison(pair["TNAS"], pair, table(rows))
+        return rows
+
+    def _meta_train(self) -> MetaSurrogate:
+        history = shipped_history()
+        left_out = overlapping(history, self._data.name, self._data.images)
+        if left_out:
+            history = history.without(*left_out)
+        print(f"Searching for {self._data}")
+        for name, why in left_out.items():
+            print(f"Not learning from {name}: {why}")
+        print(
+            f"Learning from {history.n_trials} cells trained on {len(history.tasks)} image sets: "
+            + ", ".join(task.name for task in history.tasks)
+        )
+        return meta_train(history, seed=0, progress=True)
+
+    def _sampler(self, method: str, meta: MetaSurrogate, seed: int) -> BaseSampler:
+        if method == "random":
+            return RandomSampler(seed=seed)
+        return TNASSampler(meta, dataset=self._data.sample(), seed=seed)
+
+    def _search(self, sampler: BaseSampler, seed: int) -> tuple[Study, float]:
+        method = "TNAS" if isinstance(sampler, TNASSampler) else "random"
+        study = optuna.create_study(
+            study_name=f"{self._data.name}-{method.lower()}-{seed}",
+            storage=self._storage,
+            sampler=sampler,
+            direction="minimize",
+            load_if_exists=True,
+        )
+        self._check_origin(study)
+        start = perf_counter()
+        done, n_trials = len(dashboard.incumbents(study)), self._n_trials[method]
+        with tqdm(total=n_trials, initial=done, desc=f"{method}, seed {seed}") as bar:
+            study.optimize(
+                self._objective(seed),
+                n_trials=max(0, n_trials - done),
+                callbacks=[_progress(bar)],
+            )
+        return study, perf_counter() - start
+
+    def _check_origin(self, study: Study) -> None:
+        """Continue a study only with the recipe and the images it was begun with."""
+        origin = {"recipe": asdict(self._recipe), "dataset": self._data.fingerprint}
+        for key, value in origin.items():
+            if study.user_attrs.get(key, value) != value:
+                raise StudyError(
+                    f"The study {study.study_name!r} in {self._storage} was made with another "
+                    f"{key}, {study.user_attrs[key]} instead of {value}; give another --storage."
+                )
+        for key, value in origin.items():
+            study.set_user_attr(key, value)
+
+    def _objective(self, seed: int) -> Callable[[Trial], float]:
+        def objective(trial: Trial) -> float:
+            cell = tuple(self._space.suggest(trial).values())
+            result = self._train(cell, seed)
+            trial.set_user_attr("accuracy", result.accuracy)
+            trial.set_user_attr("n_parameters", result.n_parameters)
+            return result.log_loss
+
+        return objective
+
+    def _train_uncached(self, cell: tuple[str, ...], seed: int) -> Result:
+        d = self._data
+        return train_and_evaluate(cell, d.images, d.labels, d.split, self._recipe, seed)
+
+    def _row(
+        self, seed: int, method: str, searches: dict[tuple[int, str], tuple[Study, float]]
+    ) -> Row:
+        study, seconds = searches[seed, method]
+        random_study, _ = searches[seed, "random"]
+        cell = tuple(study.best_params.values())
+        fresh = [
+            self._train(cell, _FIRST_FRESH_SEED + i)
+            for i in tqdm(range(_N_FRESH_SEEDS), desc="measuring anew", leave=False)
+        ]
+        so_far = enumerate(dashboard.incumbents(study), start=1)
+        matched = (n for n, best in so_far if best <= random_study.best_value)
+        return Row(
+            method=method,
+            seed=seed,
+            trials=len(dashboard.incumbents(study)),
+            best=study.best_value,
+            fresh=float(np.mean([r.log_loss for r in fresh])),
+            accuracy=float(np.mean([r.accuracy for r in fresh])),
+            trials_to_match=next(matched, None),
+            seconds=seconds,
+        )
+
+
+def _progress(bar: Any) -> Callable[[Study, Any], None]:
+    def update(study: Study, _: Any) -> None:
+        bar.update()
+        bar.set_postfix(best=f"{study.best_value:.4f}")
+
+    return update
+
+
+def table(rows: list[Row]) -> str:
+    """The rows as a Markdown table, with the mean of each method below."""
+    header = (
+        "| sampler | seed | trials | best log loss | same cell, fresh seeds | accuracy | "
+        "trials to random's best | seconds |\n|---|---|---|---|---|---|---|---|\n"
+    )
+    lines = [
+        f"| {r.method} | {r.seed} | {r.trials} | {r.best:.4f} | {r.fresh:.4f} | "
+        f"{r.accuracy:.2%} | {r.trials_to_match or '-'} | {r.seconds:.0f} |"
+        for r in rows
+    ]
+    for method in METHODS:
+        mine = [r for r in rows if r.method == method]
+        trials, best, fresh, accuracy, seconds = (
+            np.mean([getattr(r, name) for r in mine])
+            for name in ("trials", "best", "fresh", "accuracy", "seconds")
+        )
+        lines.append(
+            f"| **{method}** | mean | {trials:g} | {best:.4f} | {fresh:.4f} | {accuracy:.2%} | | "
+            f"{seconds:.0f} |"
+        )
+    return header + "\n".join(lines)

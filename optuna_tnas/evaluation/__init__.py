@@ -1,0 +1,1 @@
+"""Would transfer have helped? Past studies searched again."""

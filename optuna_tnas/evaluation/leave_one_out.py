@@ -1,0 +1,159 @@
+"""Every past study left out once, the outcomes in a file that an interrupted run continues."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from concurrent.futures import as_completed
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+import json
+import multiprocessing
+import os
+from pathlib import Path
+import signal
+from uuid import uuid4
+
+from tqdm import tqdm
+
+from optuna_tnas.config import Config
+from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.evaluation import replay
+from optuna_tnas.evaluation.replay import leave_out
+from optuna_tnas.evaluation.replay import Outcome
+from optuna_tnas.studies.history import MetaDataset
+
+
+_OPENING = '{"settings": '  # of every line
+
+_Unit = tuple[int, str]  # a seed and a target
+_Map = Callable[[Callable[[_Unit], Outcome], Sequence[_Unit]], Iterable[Outcome]]
+
+
+class Evaluation:
+    """What is known of each study left out, with each seed.
+
+    Args:
+        history: The past studies, at least two.
+        path: File of JSON lines, one an outcome; what it holds is not computed again.
+        preset: Of the surrogate: ``"default"`` or ``"paper"``.
+        n_trials: Trials of each search.
+        seeds: Meta-trainings for each study.
+
+    Raises:
+        HistoryError: If there is only one study.
+        OptunaTNASError: If the file is another history's, of other settings, something else
+            altogether, or cannot be written.
+    """
+
+    def __init__(
+        self, history: MetaDataset, path: Path, *, preset: str, n_trials: int, seeds: range
+    ) -> None:
+        replay.check(history)
+        self._history = history
+        self._path = path
+        self._config = Config.preset(preset)
+        self._n_trials = n_trials
+        self._units = [(seed, task.name) for seed in seeds for task in history.tasks]
+        self._settings = {"history": history.fingerprint, "preset": preset, "trials": n_trials}
+        self._kept = self._read()
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What is finished of this evaluation, seed by seed."""
+        return [self._kept[unit] for unit in self._units if unit in self._kept]
+
+    @property
+    def n_missing(self) -> int:
+        """How many outcomes are not known yet."""
+        return len(self._units) - len(self.outcomes)
+
+    def run(self, jobs: int = 1) -> None:
+        """Find what is missing, in so many processes, with a progress bar on standard error."""
+        self._write()
+        missing = [unit for unit in self._units if unit not in self._kept]
+        done = len(self._units) - len(missing)
+        with (
+            _mapping(jobs) as map_,
+            tqdm(total=len(self._units), initial=done, desc="evaluation", unit="study") as bar,
+        ):
+            for outcome in map_(self._leave_out, missing):
+                with self._path.open("a") as file:  # closed, so it is there whatever happens
+                    file.write(self._line(outcome))
+                self._kept[outcome.seed, outcome.target] = outcome
+                bar.update()
+        self._write()
+
+    def _leave_out(self, unit: _Unit) -> Outcome:
+        seed, target = unit
+        return leave_out(self._history, target, seed, config=self._config, n_trials=self._n_trials)
+
+    # --- the file ---------------------------------------------------------------------------
+
+    def _line(self, outcome: Outcome) -> str:
+        return json.dumps({"settings": self._settings, **asdict(outcome)}) + "\n"
+
+    def _read(self) -> dict[_Unit, Outcome]:
+        """The file's outcomes; a last line that was cut off is left out."""
+        try:
+            *lines, rest = self._path.read_text().split("\n") if self._path.exists() else [""]
+            if not (rest.startswith(_OPENING) or _OPENING.startswith(rest)):
+                raise ValueError("no outcome")
+            outcomes = [self._outcome(json.loads(line)) for line in lines]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise OptunaTNASError(
+                f"{self._path} cannot be continued, it is not an evaluation "
+                f"({type(error).__name__}: {error}); give another --out."
+            ) from error
+        return {(outcome.seed, outcome.target): outcome for outcome in outcomes}
+
+    def _outcome(self, record: dict[str, object]) -> Outcome:
+        settings = record.pop("settings")
+        if settings != self._settings:
+            raise OptunaTNASError(
+                f"{self._path} holds an evaluation with {settings}, this one has "
+                f"{self._settings}; give another --out."
+            )
+        return Outcome(**record)  # type: ignore[arg-type]
+
+    def _write(self) -> None:
+        """Replace the file, in an order that does not depend on what was finished first."""
+        order = {task.name: place for place, task in enumerate(self._history.tasks)}
+        kept = sorted(self._kept.items(), key=lambda item: (item[0][0], order[item[0][1]]))
+        temporary = self._path.parent / f".{self._path.name}.{uuid4().hex}"
+        try:
+            temporary.write_text("".join(self._line(outcome) for _, outcome in kept))
+            os.replace(temporary, self._path)
+        except OSError as error:
+            raise OptunaTNASError(f"{self._path} cannot be written: {error}.") from error
+
+
+# --- processes ------------------------------------------------------------------------------
+
+
+@contextmanager
+def _mapping(jobs: int) -> Iterator[_Map]:
+    """How to map: here, or in ``jobs`` processes that end with the context, finished or not."""
+    if jobs == 1:
+        yield map
+        return
+    others = set(multiprocessing.active_children())
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(jobs, context, initializer=_leave_interrupts) as pool:
+        try:
+            yield lambda function, units: (
+                future.result()
+                for future in as_completed([pool.submit(function, unit) for unit in units])
+            )
+        except BaseException:
+            for process in set(multiprocessing.active_children()) - others:
+                process.terminate()
+            raise
+
+
+def _leave_interrupts() -> None:
+    """To the parent, which ends the processes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)

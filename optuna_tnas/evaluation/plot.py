@@ -1,0 +1,65 @@
+"""An evaluation drawn; needs matplotlib."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from matplotlib.figure import Figure
+import numpy as np
+
+from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.evaluation.replay import METHODS
+from optuna_tnas.evaluation.summary import Verdict
+
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+_STYLES = ("-", "--", ":")
+
+
+def draw(verdict: Verdict, path: str | Path) -> None:
+    """Mean regret over the trials, and how well each study predicts each of the others.
+
+    Raises:
+        OptunaTNASError: If the picture cannot be written.
+    """
+    side = 2.5 + 0.28 * len(verdict.sources)
+    figure = Figure(figsize=(5.5 + side, max(4.0, side)), dpi=130, layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=[5, side])
+    _draw_regret(left, verdict)
+    _draw_sources(figure, right, verdict)
+    try:
+        figure.savefig(path)
+    except (OSError, ValueError) as error:  # matplotlib's ValueError names the formats it knows
+        raise OptunaTNASError(f"The picture {path} cannot be written: {error}.") from error
+
+
+def _draw_regret(axes: Axes, verdict: Verdict) -> None:
+    for method, style in zip(METHODS, _STYLES, strict=True):
+        regret = verdict.mean_regret(method)
+        axes.plot(range(1, len(regret) + 1), regret, style, color="k", label=method)
+    axes.set(xlabel="trials", ylabel="normalized regret", ylim=(0, None))
+    axes.set_title(f"Regret, mean of {len(verdict.targets)} studies")
+    axes.legend()
+
+
+def _draw_sources(figure: Figure, axes: Axes, verdict: Verdict) -> None:
+    """A row for each source, the most helpful first; a study is no source of its own."""
+    sources = [source.name for source in verdict.sources]
+    targets = [target.name for target in verdict.targets]
+    agreement = np.array(
+        [[t.sources.get(name, np.nan) for t in verdict.targets] for name in sources]
+    )
+    image = axes.imshow(agreement, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
+    axes.set_xticks(range(len(targets)), targets, rotation=90, fontsize=8)
+    axes.set_yticks(range(len(sources)), sources, fontsize=8)
+    for (row, column), value in np.ndenumerate(agreement):
+        if np.isfinite(value):
+            color = "w" if abs(value) > 0.6 else "k"
+            text = f"{value:.1f}"
+            axes.text(column, row, text, ha="center", va="center", color=color, fontsize=6)
+    axes.set(xlabel="study searched", ylabel="study learned from")
+    axes.set_title("Rank correlation of prediction and value")
+    figure.colorbar(image, ax=axes, fraction=0.05)

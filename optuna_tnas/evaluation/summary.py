@@ -1,0 +1,174 @@
+"""What an evaluation says: by how much transfer helps, on which studies, thanks to which."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from optuna_tnas.evaluation.replay import METHODS
+from optuna_tnas.evaluation.replay import Outcome
+from optuna_tnas.evaluation.replay import WITH
+from optuna_tnas.evaluation.replay import WITHOUT
+
+
+MARKS = (1, 5, 10, 20)  # trials after which the tables show the regret
+
+
+@dataclass(frozen=True)
+class Target:
+    """The mean of a study's outcomes over the seeds; the other attributes are theirs.
+
+    Attributes:
+        name: The study's.
+        seeds: How many there are.
+        saved: Trials that transfer saves until one of the best 5 % is found.
+    """
+
+    name: str
+    seeds: int
+    architectures: int
+    trials: dict[str, float]
+    saved: float
+    regret: dict[str, list[float]]
+    prediction: float
+    sources: dict[str, float]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome]) -> Target:
+        """From all outcomes of one study."""
+        trials = {m: _mean([o.trials[m] for o in outcomes]) for m in METHODS}
+        return cls(
+            name=outcomes[0].target,
+            seeds=len(outcomes),
+            architectures=outcomes[0].architectures,
+            trials=trials,
+            saved=trials[WITHOUT] - trials[WITH],
+            regret={m: np.mean([o.regret[m] for o in outcomes], axis=0).tolist() for m in METHODS},
+            prediction=_mean([o.prediction for o in outcomes]),
+            sources={
+                name: _mean([o.sources[name] for o in outcomes]) for name in outcomes[0].sources
+            },
+        )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values))
+
+
+@dataclass(frozen=True)
+class Source:
+    """A study as one that others learn from.
+
+    Attributes:
+        name: The study's.
+        mean: Rank correlation of what it alone predicts with another study's values, averaged
+            over the others.
+        hurts: Whether that is below 0.
+    """
+
+    name: str
+    mean: float
+    hurts: bool
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All figures of an evaluation, or of as much as is finished.
+
+    Attributes:
+        n_trials: Of each search.
+        targets: The studies that were left out.
+        sources: The studies that were learned from, the most helpful first.
+    """
+
+    n_trials: int
+    targets: list[Target]
+    sources: list[Source]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[Outcome], n_trials: int) -> Verdict:
+        """From at least one outcome."""
+        names = dict.fromkeys(outcome.target for outcome in outcomes)
+        targets = [Target.of([o for o in outcomes if o.target == name]) for name in names]
+        agreement: dict[str, list[float]] = {}
+        for target in targets:
+            for name, value in target.sources.items():
+                agreement.setdefault(name, []).append(value)
+        means = {name: _mean(values) for name, values in agreement.items()}
+        ranked = sorted(means, key=lambda name: -means[name])
+        return cls(n_trials, targets, [Source(n, means[n], means[n] < 0) for n in ranked])
+
+    def summary(self) -> str:
+        """The figures in two sentences."""
+        saved = [target.saved for target in self.targets]
+        median = round(float(np.median(saved)), 1)
+        helped = [t.name for t in self.targets if t.saved >= 1]
+        hurt = [t.name for t in self.targets if t.saved <= -1]
+        sources = [s.name for s in self.sources if s.hurts]
+        return (
+            f"Transfer {'costs' if median < 0 else 'saves'} {abs(median):g} trials of "
+            f"{self.n_trials} (median over {len(saved)} of the studies) until one of the best "
+            f"5 % is found; by a trial or more, it helps on {len(helped)} and hurts on "
+            f"{len(hurt)}{_listed(hurt)}. "
+            f"Studies that mislead the others on average: {len(sources)}{_listed(sources)}."
+        )
+
+    def mean_regret(self, method: str) -> list[float]:
+        """After 1, 2, ... trials, over the studies that have as many."""
+        longest = max(len(target.regret[method]) for target in self.targets)
+        return [
+            _mean([t.regret[method][n] for t in self.targets if n < len(t.regret[method])])
+            for n in range(longest)
+        ]
+
+    # --- text -------------------------------------------------------------------------------
+
+    def tables(self) -> str:
+        """Three Markdown tables: trials, regrets, sources."""
+        return "\n\n".join([self._trials_table(), self._regret_table(), self._source_table()])
+
+    def _trials_table(self) -> str:
+        rows = []
+        for t in self.targets:
+            ranked = sorted(t.sources.items(), key=lambda item: item[1])
+            best, worst = (f"{name} {value:.2f}" for name, value in (ranked[-1], ranked[0]))
+            trials = [self._shown(t.trials[m], t.architectures) for m in METHODS]
+            rows.append(
+                [
+                    *(t.name, t.architectures, *trials),
+                    *(f"{t.saved:.1f}", f"{t.prediction:.2f}", best, worst),
+                ]
+            )
+        until = [f"trials to the best 5 %, {WITH}", *METHODS[1:]]
+        columns = ["study", "architectures", *until, "saved"]
+        return _table([*columns, "prediction", "best source", "worst source"], rows)
+
+    def _shown(self, trials: float, architectures: int) -> str:
+        budget = min(self.n_trials, architectures)
+        return f"{trials:.1f}" if trials <= budget else f">{budget}"
+
+    def _regret_table(self) -> str:
+        marks = [n for n in MARKS if n <= self.n_trials]
+        rows = [[t.name, *(_curve(t.regret[m], marks) for m in METHODS)] for t in self.targets]
+        rows.append(["**mean**", *(_curve(self.mean_regret(m), marks) for m in METHODS)])
+        after = " / ".join(map(str, marks))
+        return _table([f"regret after {after} trials", *METHODS], rows)
+
+    def _source_table(self) -> str:
+        rows = [[s.name, f"{s.mean:.2f}", "hurts" if s.hurts else ""] for s in self.sources]
+        return _table(["source", "mean over the others", ""], rows)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f" ({', '.join(names)})" if names else ""
+
+
+def _curve(regret: Sequence[float], marks: Sequence[int]) -> str:
+    return " / ".join(f"{regret[n - 1]:.2f}" if n <= len(regret) else "-" for n in marks)
+
+
+def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    lines = [columns, ["---"] * len(columns), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

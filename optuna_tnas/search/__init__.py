@@ -1,0 +1,1 @@
+"""From a fitted model of a study to its next architecture."""

@@ -1,0 +1,1 @@
+"""Optuna's storages on one side, arrays on the other."""

@@ -1,0 +1,186 @@
+"""Past studies as tasks: one study, one data set, its evaluated architectures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+import optuna
+from optuna.storages import BaseStorage
+from optuna.study import Study
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial
+from optuna.trial import TrialState
+
+from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.errors import HistoryError
+from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces import Space
+
+
+if TYPE_CHECKING:
+    from optuna.artifacts._protocol import ArtifactStore
+
+
+@dataclass(frozen=True)
+class Task:
+    """One past study.
+
+    Attributes:
+        name: The study's name.
+        X: ``n x P`` int64 architectures.
+        y: ``n`` float64 values, higher is better whatever the study's direction.
+        dataset: A sample of its data set, if known.
+    """
+
+    name: str
+    X: np.ndarray
+    y: np.ndarray
+    dataset: DatasetSample | None = None
+
+
+@dataclass(frozen=True)
+class MetaDataset:
+    """Past studies of one search space.
+
+    Attributes:
+        space: The search space.
+        tasks: One per usable study.
+        left_out: Why studies and trials were left out, and how many.
+    """
+
+    space: Space
+    tasks: tuple[Task, ...]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @classmethod
+    def from_storage(
+        cls,
+        storage: str | BaseStorage,
+        space: Space,
+        *,
+        artifact_store: ArtifactStore | None = None,
+    ) -> MetaDataset:
+        """Every study of an Optuna storage that searched this space.
+
+        Args:
+            storage: A URL such as ``"sqlite:///history.db"``, or a storage.
+            space: The search space; studies of other spaces are left out.
+            artifact_store: Where the studies' data set samples are, if they have any.
+
+        Raises:
+            HistoryError: If no study is usable; the text says what was left out and why.
+        """
+        storage = optuna.storages.get_storage(storage)  # once: each opening takes a while
+        names = optuna.get_all_study_names(storage)
+        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+        return cls.from_studies(studies, space, artifact_store=artifact_store)
+
+    @classmethod
+    def from_studies(
+        cls,
+        studies: Sequence[Study],
+        space: Space,
+        *,
+        artifact_store: ArtifactStore | None = None,
+        datasets: Mapping[str, DatasetSample] | None = None,
+    ) -> MetaDataset:
+        """The given studies.
+
+        Args:
+            studies: Past studies; one study is one task.
+            space: The search space.
+            artifact_store: Where data set samples were attached to.
+            datasets: Samples by study name, for studies without an attached one.
+
+        Raises:
+            HistoryError: If no study is usable; the text says what was left out and why.
+        """
+        left_out: Counter[str] = Counter()
+        tasks = []
+        for study in studies:
+            task = _read(study, space, left_out)
+            if task is None:
+                continue
+            dataset = (datasets or {}).get(task.name)
+            if dataset is None and artifact_store is not None:
+                dataset = DatasetSample.attached_to(study, artifact_store)
+            tasks.append(Task(task.name, task.X, task.y, dataset))
+        if not tasks:
+            reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no study at all"
+            raise HistoryError(
+                f"The history holds no study to learn from ({reasons}). A study needs at least "
+                f"two completed trials with the parameters {[p.name for p in space.parameters]}."
+            )
+        return cls(space, tuple(tasks), dict(left_out))
+
+    def without(self, *names: str) -> MetaDataset:
+        """The history without the tasks of these names.
+
+        Raises:
+            HistoryError: If there is no such task, or none would remain.
+        """
+        known = [task.name for task in self.tasks]
+        unknown = sorted(set(names) - set(known))
+        if unknown:
+            raise HistoryError(f"There is no task {unknown[0]!r} in the history; it has {known}.")
+        kept = tuple(task for task in self.tasks if task.name not in names)
+        if not kept:
+            raise HistoryError(f"Without {list(names)} the history is empty.")
+        return MetaDataset(self.space, kept, self.left_out)
+
+    @property
+    def n_trials(self) -> int:
+        """Evaluated architectures in all tasks."""
+        return sum(len(task.y) for task in self.tasks)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that are equal for histories that teach the same."""
+        digest = hashlib.sha256(self.space.fingerprint.encode())
+        for task in self.tasks:
+            known = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
+            for array in (task.X, task.y, *known):
+                digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
+        return digest.hexdigest()[:16]
+
+
+def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
+    """A study's usable trials, or None; what is left out is counted."""
+    if len(study.directions) > 1:
+        left_out["multi-objective studies"] += 1
+        return None
+    trials = study.get_trials(deepcopy=False)
+    names = {p.name for p in space.parameters}
+    if not any(names & trial.distributions.keys() for trial in trials):
+        left_out["studies of other spaces"] += 1
+        return None
+    X, values = [], []
+    for trial in trials:
+        row = _row(trial, space, left_out)
+        if row is not None:
+            X.append(row)
+            values.append(trial.value)
+    if len(X) < 2:
+        left_out["studies with fewer than two usable trials"] += 1
+        return None
+    y = np.array(values, dtype=np.float64)
+    sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+    return Task(study.study_name, np.stack(X), sign * y)
+
+
+def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:
+    if trial.state != TrialState.COMPLETE:
+        left_out[f"trials that are {trial.state.name.lower()}"] += 1
+        return None
+    try:
+        return space.encode(trial.params)
+    except SpaceError:
+        left_out["trials whose parameters are not the space's"] += 1
+        return None

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import pytest
+
+from optuna_tnas.evaluation.replay import Outcome
+from optuna_tnas.evaluation.summary import Verdict
+
+
+def outcome(target: str, seed: int, trials: tuple[float, float], **sources: float) -> Outcome:
+    return Outcome(
+        target=target,
+        seed=seed,
+        architectures=40,
+        trials={"with transfer": trials[0], "without": trials[1], "random": 9.0},
+        regret={"with transfer": [0.4, 0.2], "without": [1.0, 0.6], "random": [1.0, 0.8]},
+        prediction=0.5,
+        sources=sources,
+    )
+
+
+@pytest.fixture
+def verdict() -> Verdict:
+    return Verdict.of(
+        [
+            outcome("a", 0, (2.0, 6.0), b=0.9, c=-0.8),
+            outcome("a", 1, (4.0, 8.0), b=0.7, c=-0.6),
+            outcome("b", 0, (5.0, 5.5), a=0.8, c=0.1),
+            outcome("c", 0, (8.0, 3.0), a=-0.2, b=0.1),
+        ],
+        2,
+    )
+
+
+def test_a_study_is_the_mean_of_its_seeds(verdict: Verdict) -> None:
+    a = verdict.targets[0]
+    assert (a.name, a.seeds, a.saved) == ("a", 2, 4.0)
+    assert a.sources == {"b": pytest.approx(0.8), "c": pytest.approx(-0.7)}
+
+
+def test_sources_are_ranked_by_their_mean_over_the_others(verdict: Verdict) -> None:
+    assert [s.name for s in verdict.sources] == ["b", "a", "c"]
+    assert [s.mean for s in verdict.sources] == pytest.approx([0.45, 0.3, -0.3])
+    assert [s.hurts for s in verdict.sources] == [False, False, True]
+
+
+def test_the_summary_counts_what_the_table_shows(verdict: Verdict) -> None:
+    summary = verdict.summary()
+    assert "saves 0.5 trials of 2 (median over 3" in summary
+    assert "helps on 1 and hurts on 1 (c)" in summary
+    assert "mislead the others on average: 1 (c)" in summary
+
+
+def test_tables_have_a_line_for_every_study(verdict: Verdict) -> None:
+    trials, regret, sources = verdict.tables().split("\n\n")
+    assert [line.split(" | ")[0] for line in trials.split("\n")[2:]] == ["| a", "| b", "| c"]
+    assert "| >2 |" in trials  # 3 trials of a budget of 2
+    assert regret.split("\n")[-1] == "| **mean** | 0.40 | 1.00 | 1.00 |"
+    assert sources.count("hurts") == 1

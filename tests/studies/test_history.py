@@ -1,0 +1,258 @@
+"""Past studies as tasks, from every kind of study that a storage may hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from optuna.artifacts import FileSystemArtifactStore
+from optuna.distributions import BaseDistribution
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.study import Study
+from optuna.trial import create_trial
+from optuna.trial import TrialState
+import pytest
+
+from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.errors import DatasetError
+from optuna_tnas.errors import HistoryError
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import MobileNetV3Space
+from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.spaces import Space
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.history import Task
+
+
+@pytest.fixture
+def study_of(space: Space) -> Callable[..., Study]:
+    """A study of random architectures, valued by the sum of their choices."""
+
+    def make(
+        name: str,
+        n: int = 4,
+        direction: str = "maximize",
+        storage: Any = None,
+        searched: Space | None = None,
+        seed: int = 0,
+    ) -> Study:
+        study = optuna.create_study(study_name=name, direction=direction, storage=storage)
+        searched = searched or space
+        for row in searched.sample(n, np.random.default_rng(seed)):
+            add(study, searched.decode(row), searched.distributions(), float(row.sum()))
+        return study
+
+    return make
+
+
+def add(
+    study: Study,
+    params: dict[str, Any],
+    distributions: dict[str, Any],
+    value: float | None,
+    state: TrialState = TrialState.COMPLETE,
+) -> None:
+    mine: dict[str, BaseDistribution] = {name: distributions[name] for name in params}
+    study.add_trial(create_trial(params=params, distributions=mine, value=value, state=state))
+
+
+def test_a_storage_holds_a_task_per_study(
+    tmp_path: Path, space: Space, study_of: Callable[..., Study]
+) -> None:
+    url = f"sqlite:///{tmp_path}/history.db"
+    study_of("a", 4, storage=url)
+    study_of("b", 6, storage=url, seed=1)
+    for storage in (url, optuna.storages.RDBStorage(url)):
+        history = MetaDataset.from_storage(storage, space)
+        assert [task.name for task in history.tasks] == ["a", "b"]
+        assert [len(task.y) for task in history.tasks] == [4, 6]
+        assert history.n_trials == 10
+        assert history.left_out == {}
+        expected = space.sample(4, np.random.default_rng(0))
+        assert (expected == history.tasks[0].X).all()
+        assert (history.tasks[0].y == expected.sum(axis=1)).all()
+        assert history.tasks[0].dataset is None
+
+
+def test_higher_is_better_whatever_the_direction(
+    space: Space, study_of: Callable[..., Study]
+) -> None:
+    studies = [study_of(d, direction=d) for d in ("maximize", "minimize")]
+    up, down = MetaDataset.from_studies(studies, space).tasks
+    assert (down.y == -up.y).all()
+    assert (down.X == up.X).all()
+
+
+def test_infinite_values_are_kept(space: Space, study_of: Callable[..., Study]) -> None:
+    study = study_of("a", 2)
+    row = space.sample(1, np.random.default_rng(0))[0]
+    add(study, space.decode(row), space.distributions(), float("-inf"))
+    (task,) = MetaDataset.from_studies([study], space).tasks
+    assert task.y[-1] == -np.inf
+
+
+def test_unusable_trials_are_counted(space: Space, study_of: Callable[..., Study]) -> None:
+    study = study_of("a", 4)
+    params, distributions = study.trials[0].params, space.distributions()
+    name = next(iter(params))
+    for state in (TrialState.FAIL, TrialState.FAIL, TrialState.PRUNED):
+        add(study, params, distributions, None, state)
+    study.ask()
+    study.enqueue_trial(params)
+    incomplete = {k: v for k, v in params.items() if k != name}
+    add(study, incomplete, distributions, 1.0)
+    foreign = {**distributions, name: CategoricalDistribution(["none", "dil_conv"])}
+    add(study, {**params, name: "dil_conv"}, foreign, 1.0)
+    history = MetaDataset.from_studies([study], space)
+    assert len(history.tasks[0].y) == 4
+    assert history.left_out == {
+        "trials that are fail": 2,
+        "trials that are pruned": 1,
+        "trials that are running": 1,
+        "trials that are waiting": 1,
+        "trials whose parameters are not the space's": 2,
+    }
+
+
+def test_parameters_beside_the_space_are_ignored(space: Space) -> None:
+    study = optuna.create_study(direction="maximize")
+    distributions = {**space.distributions(), "lr": FloatDistribution(0, 1)}
+    for i, row in enumerate(space.sample(3, np.random.default_rng(0))):
+        add(study, {**space.decode(row), "lr": 0.5}, distributions, float(i))
+    assert len(MetaDataset.from_studies([study], space).tasks[0].y) == 3
+
+
+def test_unusable_studies_are_counted(space: Space, study_of: Callable[..., Study]) -> None:
+    names = [f"edge_{i}" for i in range(3)]
+    renamed = CellSpace.on_edges(3, ("none", "skip", "conv", "pool"), zero=["none"], names=names)
+    studies = [
+        study_of("usable"),
+        optuna.create_study(directions=["maximize", "minimize"]),
+        optuna.create_study(study_name="empty"),
+        study_of("single", 1),
+        study_of("renamed", searched=renamed),
+        study_of("mobile", searched=MobileNetV3Space()),
+    ]
+    history = MetaDataset.from_studies(studies, space)
+    assert [task.name for task in history.tasks] == ["usable"]
+    assert history.left_out == {
+        "multi-objective studies": 1,
+        "studies of other spaces": 3,
+        "studies with fewer than two usable trials": 1,
+    }
+    theirs = MetaDataset.from_studies(studies, renamed)
+    assert [task.name for task in theirs.tasks] == ["renamed"]
+
+
+def test_conditional_parameters_need_not_be_there(study_of: Callable[..., Study]) -> None:
+    space = MobileNetV3Space()
+    study = study_of("mobile", 5, searched=space)
+    assert any(len(t.params) < 45 for t in study.trials)
+    (task,) = MetaDataset.from_studies([study], space).tasks
+    assert (space.sample(5, np.random.default_rng(0)) == task.X).all()
+
+
+@pytest.mark.parametrize("kind", ["no study", "empty", "single", "failed", "multi", "other"])
+def test_a_history_without_a_task_is_refused_with_the_reasons(
+    space: Space, study_of: Callable[..., Study], kind: str
+) -> None:
+    failed = optuna.create_study(study_name="failed")
+    row = space.sample(1, np.random.default_rng(0))[0]
+    add(failed, space.decode(row), space.distributions(), None, TrialState.FAIL)
+    studies, reason = {
+        "no study": ([], "no study at all"),
+        "empty": ([optuna.create_study()], "1 studies of other spaces"),
+        "single": ([study_of("single", 1)], "1 studies with fewer than two usable trials"),
+        "failed": ([failed], "1 trials that are fail"),
+        "multi": ([optuna.create_study(directions=["maximize"] * 2)], "1 multi-objective"),
+        "other": ([study_of("other", searched=NASBench201Space())], "op_0_1"),
+    }[kind]
+    with pytest.raises(HistoryError, match=reason):
+        MetaDataset.from_studies(studies, space)
+
+
+def test_an_empty_storage_is_refused(tmp_path: Path, space: Space) -> None:
+    with pytest.raises(HistoryError, match="no study at all"):
+        MetaDataset.from_storage(f"sqlite:///{tmp_path}/empty.db", space)
+
+
+def test_data_sets_come_from_the_artifact_store(
+    tmp_path: Path,
+    space: Space,
+    study_of: Callable[..., Study],
+    dataset_of: Callable[..., DatasetSample],
+) -> None:
+    url = f"sqlite:///{tmp_path}/history.db"
+    store = FileSystemArtifactStore(tmp_path)
+    known = study_of("known", storage=url)
+    study_of("unknown", storage=url)
+    dataset_of(0, 1.0).attach(known, store)
+    dataset_of(1, 1.0).attach(known, store)  # the last one counts
+    history = MetaDataset.from_storage(url, space, artifact_store=store)
+    found, nothing = (task.dataset for task in history.tasks)
+    assert nothing is None
+    assert found is not None
+    np.testing.assert_allclose(found.points, dataset_of(1, 1.0).points, atol=2e-3)
+    assert (found.labels == dataset_of(1, 1.0).labels).all()
+    assert MetaDataset.from_storage(url, space).tasks[0].dataset is None
+
+
+def test_a_store_without_the_sample_is_an_error(
+    tmp_path: Path,
+    space: Space,
+    study_of: Callable[..., Study],
+    dataset_of: Callable[..., DatasetSample],
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    study = study_of("study 7")
+    dataset_of(0, 1.0).attach(study, FileSystemArtifactStore(tmp_path / "a"))
+    with pytest.raises(DatasetError, match="study 7"):
+        other = FileSystemArtifactStore(tmp_path / "b")
+        MetaDataset.from_studies([study], space, artifact_store=other)
+
+
+def test_data_sets_by_study_name(
+    space: Space, study_of: Callable[..., Study], dataset_of: Callable[..., DatasetSample]
+) -> None:
+    samples = {"b": dataset_of(0, 1.0)}
+    history = MetaDataset.from_studies([study_of("a"), study_of("b")], space, datasets=samples)
+    assert [task.dataset for task in history.tasks] == [None, samples["b"]]
+
+
+def test_without_leaves_tasks_out(space: Space, study_of: Callable[..., Study]) -> None:
+    history = MetaDataset.from_studies([study_of("a"), study_of("b"), study_of("c")], space)
+    assert [task.name for task in history.without("b").tasks] == ["a", "c"]
+    assert [task.name for task in history.without("a", "c").tasks] == ["b"]
+    assert len(history.tasks) == 3
+    with pytest.raises(HistoryError, match=r"'d'.*\['a', 'b', 'c'\]"):
+        history.without("a", "d")
+    with pytest.raises(HistoryError, match="empty"):
+        history.without("a", "b", "c")
+
+
+def test_fingerprints_tell_what_is_taught_apart(
+    space: Space, task_of: Callable[..., Task], dataset_of: Callable[[int, float], DatasetSample]
+) -> None:
+    def history(*tasks: Task) -> MetaDataset:
+        return MetaDataset(space, tasks)
+
+    a, b = task_of(0, dataset=dataset_of(0, 1.0)), task_of(1)
+    same = task_of(0, dataset=dataset_of(0, 1.0))
+    assert history(a, b).fingerprint == history(same, b).fingerprint
+    others = [
+        history(a),
+        history(b, a),
+        history(a, replace(b, name="other")),
+        history(a, replace(b, y=b.y + 1)),
+        history(a, replace(b, X=b.X[::-1].copy())),
+        history(replace(a, dataset=None), b),
+        history(replace(a, dataset=dataset_of(1, 1.0)), b),
+        MetaDataset(NASBench201Space(), (a, b)),
+    ]
+    assert len({h.fingerprint for h in (history(a, b), *others)}) == len(others) + 1

@@ -1,0 +1,203 @@
+"""A study's trials as arrays, and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import wait
+
+import numpy as np
+import optuna
+from optuna.study import Study
+from optuna.trial import create_trial
+from optuna.trial import FrozenTrial
+from optuna.trial import Trial
+from optuna.trial import TrialState
+import pytest
+
+from optuna_tnas.errors import StudyError
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import MobileNetV3Space
+from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.cell import Node
+from optuna_tnas.studies import trials
+
+
+SPACE = CellSpace([Node("a", ["x", "y", "z"]), Node("b", ["x", "y"], ["a"])])
+ROWS = SPACE.enumerate()
+
+
+def add(study: Study, row: np.ndarray, state: TrialState, value: float | None = None) -> None:
+    study.add_trial(
+        create_trial(
+            state=state,
+            value=value,
+            params=SPACE.decode(row),
+            distributions=SPACE.distributions(),
+        )
+    )
+
+
+def running(study: Study) -> tuple[Trial, FrozenTrial]:
+    trial = study.ask()
+    return trial, frozen(study, trial)
+
+
+def frozen(study: Study, trial: Trial) -> FrozenTrial:
+    return study._storage.get_trial(trial._trial_id)
+
+
+def read(study: Study) -> trials.StudyData:
+    return trials.read_study(study, SPACE, running(study)[1])
+
+
+@pytest.mark.parametrize(("direction", "sign"), [("minimize", -1), ("maximize", 1)])
+def test_every_state_has_its_place(direction, sign):
+    study = optuna.create_study(direction=direction)
+    add(study, ROWS[0], TrialState.COMPLETE, 2.0)
+    add(study, ROWS[1], TrialState.PRUNED)
+    add(study, ROWS[2], TrialState.FAIL)
+    add(study, ROWS[3], TrialState.COMPLETE, float("inf"))
+    SPACE.suggest(study.ask(fixed_distributions=SPACE.distributions()))
+    suggested = SPACE.encode(study.trials[-1].params)
+    study.enqueue_trial(SPACE.decode(ROWS[5]))
+    waiting = study.trials[-1]
+    data = trials.read_study(study, SPACE, waiting)
+    assert np.array_equal(data.X, ROWS[[0, 3]])
+    assert data.y.tolist() == [2.0 * sign, np.inf * sign]
+    assert np.array_equal(data.pending, [suggested])
+    assert np.array_equal(data.avoided, [*ROWS[:4], suggested])
+
+
+def test_enqueued_architectures_are_avoided_by_others():
+    study = optuna.create_study()
+    study.enqueue_trial(SPACE.decode(ROWS[5]))
+    study.enqueue_trial({"op_a": "x"})
+    partial = study.trials[1]
+    assert np.array_equal(trials.read_study(study, SPACE, partial).avoided, ROWS[[5]])
+
+
+def test_an_empty_study_has_empty_arrays():
+    data = read(optuna.create_study())
+    assert data.X.shape == data.pending.shape == data.avoided.shape == (0, 2)
+    assert data.y.shape == (0,)
+
+
+def test_trials_without_an_architecture_do_not_count():
+    study = optuna.create_study()
+    study.add_trial(create_trial(value=1.0))
+    study.tell(study.ask(), 1.0)
+    half = study.ask()
+    half.suggest_categorical("op_a", ["x", "y", "z"])
+    assert len(read(study).avoided) == 0
+
+
+def test_layers_that_do_not_exist_may_be_missing_or_not():
+    space = MobileNetV3Space()
+    row = space.sample(1, np.random.default_rng(0))[0]
+    for inactive in (True, False):
+        params = space.decode(row, inactive=inactive)
+        distributions = {n: d for n, d in space.distributions().items() if n in params}
+        trial = create_trial(value=0.0, params=params, distributions=distributions)
+        assert np.array_equal(trials.architecture(trial, space), row)
+
+
+def test_other_choices_are_refused_by_name():
+    study = optuna.create_study()
+    study.ask().suggest_categorical("op_a", ["x", "other"])
+    with pytest.raises(StudyError, match=r"'op_a'.*other.*'x', 'y', 'z'"):
+        read(study)
+
+
+def test_a_claim_is_pending_until_the_trial_ends_without_it():
+    study = optuna.create_study()
+    trial, current = running(study)
+    trials.claim(study, current, ROWS[4])
+    assert np.array_equal(read(study).pending, ROWS[[4]])
+    study.tell(trial, state=TrialState.FAIL)
+    assert len(read(study).avoided) == 0
+
+
+def test_parameters_count_more_than_the_claim():
+    study = optuna.create_study()
+    trial, current = running(study)
+    trials.claim(study, current, ROWS[-1])
+    trial.suggest_categorical("op_a", ["x", "y", "z"])
+    row = trials.architecture(frozen(study, trial), SPACE)
+    assert SPACE.decode(row)["op_a"] == trial.params["op_a"]
+    assert SPACE.decode(row)["op_b"] == SPACE.decode(ROWS[-1])["op_b"]
+
+
+# --- who keeps an architecture that two trials claim ----------------------------------------
+
+
+def keep(study: Study, trial: FrozenTrial, row: np.ndarray, space: Space = SPACE) -> bool:
+    return trials.keep_claim(study, space, trial, row)
+
+
+@pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
+def test_a_claim_gives_way_to_a_finished_trial(state):
+    study = optuna.create_study()
+    _, current = running(study)
+    trials.claim(study, current, ROWS[0])
+    add(study, ROWS[0], state, 1.0 if state == TrialState.COMPLETE else None)
+    assert not keep(study, current, ROWS[0])
+    assert len(read(study).pending) == 0  # withdrawn
+
+
+def test_a_claim_gives_way_to_an_older_one():
+    study = optuna.create_study()
+    (_, older), (_, younger) = running(study), running(study)
+    for trial in (older, younger):
+        trials.claim(study, trial, ROWS[0])
+    assert not keep(study, younger, ROWS[0])
+    assert keep(study, older, ROWS[0])
+
+
+def test_an_older_claim_waits_until_the_younger_one_gave_way():
+    study = optuna.create_study()
+    (_, older), (_, younger) = running(study), running(study)
+    for trial in (older, younger):
+        trials.claim(study, trial, ROWS[0])
+    with ThreadPoolExecutor(1) as pool:
+        kept = pool.submit(keep, study, older, ROWS[0])
+        assert not wait([kept], timeout=0.1).done
+        assert not keep(study, younger, ROWS[0])
+        assert kept.result(timeout=60)
+
+
+def test_a_claim_gives_way_to_a_younger_trial_under_way():
+    study = optuna.create_study()
+    _, older = running(study)
+    younger, _ = running(study)
+    row = SPACE.encode(SPACE.suggest(younger))
+    trials.claim(study, older, row)
+    assert not keep(study, older, row)
+
+
+def test_a_claim_does_not_wait_forever_for_a_dead_process(monkeypatch):
+    monkeypatch.setattr(trials, "_PATIENCE", 0.1)
+    study = optuna.create_study()
+    (_, older), (_, younger) = running(study), running(study)
+    for trial in (older, younger):
+        trials.claim(study, trial, ROWS[0])
+    assert not keep(study, older, ROWS[0])
+
+
+def test_different_claims_stand():
+    study = optuna.create_study()
+    current = [running(study)[1] for _ in ROWS]
+    for trial, row in zip(current, ROWS, strict=True):
+        trials.claim(study, trial, row)
+    assert all(keep(study, t, row) for t, row in zip(current, ROWS, strict=True))
+
+
+def test_one_of_many_simultaneous_claims_is_kept(run_together: Callable):
+    study = optuna.create_study()
+    current = [running(study)[1] for _ in range(8)]
+
+    def contend(trial: FrozenTrial) -> bool:
+        trials.claim(study, trial, ROWS[0])
+        return keep(study, trial, ROWS[0])
+
+    assert sum(run_together(contend, current)) == 1
