@@ -1,56 +1,47 @@
-"""meta.pt: a surrogate as plain data, read without executing anything."""
+"""meta.pt: plain data in one file, read without executing anything."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
+from typing import TypeVar
 from uuid import uuid4
 import zipfile
 
-import numpy as np
 import torch
 
-from optuna_tnas.config import Config
 from optuna_tnas.errors import CheckpointError
-from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
-from optuna_tnas.surrogate.past import Past
 
+
+T = TypeVar("T")
 
 FORMAT = "optuna-tnas"
 VERSION = 3
 _SHIPPED = Path(__file__).parent / "data" / "checkpoints"
 
 
-def save(surrogate: MetaSurrogate, path: str | Path) -> None:
-    """Write a surrogate; an existing file is replaced only by one that can be read back.
+def write(path: str | Path, state: Mapping[str, Any], check: Callable[[Any], object]) -> None:
+    """Write plain data; an existing file is replaced only by one that can be read back.
+
+    Args:
+        path: The file.
+        state: Plain data.
+        check: Restores an object from what was read back; raises if it is incomplete.
 
     Raises:
-        CheckpointError: If the file cannot be written, or the surrogate is not plain data with
-            finite weights.
+        CheckpointError: If the file cannot be written, or ``state`` is not plain data.
     """
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "space": surrogate.space.declaration(),
-        "config": asdict(surrogate.config),
-        "n_features": surrogate.dataset_encoder.n_features,
-        "weights": {name: value.cpu() for name, value in surrogate.state_dict().items()},
-        "warm_start": torch.from_numpy(surrogate.warm_start),
-        "past": _past_content(surrogate.past),
-        "provenance": surrogate.provenance,
-    }
     path = Path(path)
     temporary = path.parent / f".{path.name}.{uuid4().hex}"
     try:
         with open(temporary, "xb") as file:
-            torch.save(content, file)
-        _restore(path, _read(temporary))
+            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+        _restore(path, _read(temporary), check)
         os.replace(temporary, path)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error}.") from error
@@ -59,18 +50,19 @@ def save(surrogate: MetaSurrogate, path: str | Path) -> None:
             temporary.unlink()
 
 
-def load(source: str | Path) -> MetaSurrogate:
-    """Read a surrogate.
+def read(source: str | Path, restore: Callable[[Any], T]) -> T:
+    """Read plain data and restore an object from it.
 
     Args:
         source: A path, or the name of a checkpoint that the package ships.
+        restore: Makes the object from a mapping; raises if it is incomplete.
 
     Raises:
         CheckpointError: If there is no such file, or it is damaged, foreign, written by a newer
             version, or holds more than plain data.
     """
     path = _locate(source)
-    return _restore(path, _read(path))
+    return _restore(path, _read(path), restore)
 
 
 def _read(path: Path) -> Any:
@@ -103,7 +95,7 @@ def _locate(source: str | Path) -> Path:
     raise CheckpointError(f"There is no checkpoint {str(source)!r}: no such file, and {names}.")
 
 
-def _restore(path: Path, content: Any) -> MetaSurrogate:
+def _restore(path: Path, content: Any, restore: Callable[[Any], T]) -> T:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of optuna-tnas.")
     if content.get("version") != VERSION:
@@ -112,57 +104,9 @@ def _restore(path: Path, content: Any) -> MetaSurrogate:
             "upgrade optuna-tnas or meta-train again."
         )
     try:
-        config = Config(**content["config"])
-        space = Space.from_declaration(content["space"])
-        surrogate = MetaSurrogate(space, config, n_features=content["n_features"])
-        surrogate.load_state_dict(content["weights"])
-        surrogate.warm_start = _rows(content["warm_start"], space)
-        surrogate.past = _past(content["past"], surrogate)
-        surrogate.provenance = dict(content["provenance"])
+        return restore(content)
     except Exception as error:  # whatever a wrong type or shape trips over
         raise CheckpointError(
             f"{path} is incomplete or inconsistent ({type(error).__name__}: {error}); meta-train "
             "again."
         ) from error
-    encoder = surrogate.dataset_encoder
-    values = [*surrogate.parameters(), encoder.feature_mean, encoder.feature_scale]
-    if surrogate.past is not None:
-        values += [surrogate.past.datasets, surrogate.past.weights]
-    if not all(value.isfinite().all() for value in values):
-        raise CheckpointError(f"{path} has NaN or infinite weights; meta-train again.")
-    # Frozen as meta_train leaves it: torch's attention rounds otherwise for weights that train.
-    return surrogate.requires_grad_(False).eval()
-
-
-def _rows(architectures: torch.Tensor, space: Space) -> np.ndarray:
-    rows = np.asarray(architectures.numpy(), dtype=np.int64)
-    if rows.ndim != 2 or (rows < 0).any() or (rows >= space.n_choices).any():
-        raise ValueError("architectures outside the space")
-    return rows
-
-
-def _past_content(past: Past | None) -> dict[str, torch.Tensor] | None:
-    """Plain data, in small integers."""
-    if past is None:
-        return None
-    return {
-        "X": torch.from_numpy(past.X.astype(np.int16)),
-        "task": torch.from_numpy(past.task.astype(np.int32)),
-        "datasets": past.datasets,
-        "weights": past.weights,
-    }
-
-
-def _past(content: Mapping[str, torch.Tensor] | None, surrogate: MetaSurrogate) -> Past | None:
-    if content is None:
-        return None
-    X = _rows(content["X"], surrogate.space)
-    task = np.asarray(content["task"].numpy(), dtype=np.int64)
-    datasets, weights = content["datasets"], content["weights"]
-    shapes = (task.shape, datasets.shape[1:], weights.shape)
-    width = surrogate.config.dataset_dim
-    if shapes != ((len(X),), (width,), (2, len(X))):
-        raise ValueError("past studies of another shape")
-    if ((task < 0) | (task >= len(datasets))).any():
-        raise ValueError("trials of studies that are not there")
-    return Past(X, task, datasets, weights)

@@ -221,9 +221,9 @@ def _print_verdict(verdict: Verdict, a: argparse.Namespace) -> None:
 
 
 def _inspect(a: argparse.Namespace) -> None:
-    from optuna_tnas import checkpoint
+    from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
-    _print(checkpoint.load(a.checkpoint).summary(), a.json)
+    _print(MetaSurrogate.load(a.checkpoint).summary(), a.json)
 
 
 def _print(data: Any, as_json: bool) -> None:

@@ -82,6 +82,11 @@ class Config:
                 "dataset_heads; give a multiple of the heads."
             )
 
+    @property
+    def uses_past(self) -> bool:
+        """Whether the past studies predict for a new one."""
+        return self.gp == "transfer"
+
     @classmethod
     def preset(cls, name: str) -> Config:
         """``"default"``, or ``"paper"``: the sizes and the optimizer of TNAS as published.

@@ -20,13 +20,12 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import torch
 
-from optuna_tnas import checkpoint
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
-from optuna_tnas.search.candidates import Fixed
+from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies import trials
@@ -83,7 +82,7 @@ class TNASSampler(BaseSampler):
     ) -> None:
         check_acquisition(acquisition)
         surrogate = _resolve(surrogate, space).to(device or "cpu")
-        surrogate.check_dataset(dataset)
+        surrogate.network.check_dataset(dataset)
         self._suggester = Suggester(surrogate, dataset, acquisition)
         self._seed = _entropy() if seed is None else seed
         self._independent_sampler = independent_sampler
@@ -102,7 +101,7 @@ class TNASSampler(BaseSampler):
         Raises:
             CheckpointError: If the file is missing, damaged or foreign.
         """
-        return cls(checkpoint.load(source), **kwargs)
+        return cls(MetaSurrogate.load(source), **kwargs)
 
     @property
     def space(self) -> Space:
@@ -246,7 +245,7 @@ def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrog
                 "Give the sampler a search space, TNASSampler(space=NASBench201Space()), or a "
                 'checkpoint, TNASSampler.load("meta.pt").'
             )
-        return MetaSurrogate(space).requires_grad_(False).eval()
+        return MetaSurrogate(space)
     return surrogate if space is None else surrogate.renamed(space)
 
 

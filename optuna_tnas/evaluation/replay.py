@@ -6,7 +6,6 @@ what was lucky then counts as good now.
 
 from __future__ import annotations
 
-from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,8 +13,8 @@ from scipy.stats import rankdata
 
 from optuna_tnas.config import Config
 from optuna_tnas.errors import HistoryError
-from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.training import meta_train
+from optuna_tnas.meta.training import past_studies
 from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.studies.history import MetaDataset
@@ -23,6 +22,7 @@ from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import finite
+from optuna_tnas.surrogate.past import PastPredictor
 
 
 WITH, WITHOUT, RANDOM = METHODS = ("with transfer", "without", "random")
@@ -89,16 +89,16 @@ def leave_out(
     n_trials = min(n_trials, len(values))
     with controlled_numerics():
         surrogate = meta_train(others, config=config, seed=seed, progress=False)
-        untrained = MetaSurrogate(history.space, config).requires_grad_(False).eval()
-        informed = Suggester(surrogate.confined(X), task.dataset)
-        ignorant = Suggester(untrained.confined(X), None)
+        untrained = MetaSurrogate(history.space, config)
+        informed = Suggester(surrogate.restricted_to(X), task.dataset)
+        ignorant = Suggester(untrained.restricted_to(X), None)
         seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
         found = {
             WITH: [replay(informed, X, values, n_trials, seed)],
             WITHOUT: [replay(ignorant, X, values, n_trials, s) for s in seeds],
         }
         predictor = _predictor(surrogate, others)
-        alone = predictor.predictions(X).numpy()
+        alone = predictor(X).numpy()
         together = alone @ predictor.relevance(task.dataset).numpy()
     best = {name: np.maximum.accumulate(found[name], axis=1) for name in found}
     means = {name: best[name].mean(axis=0) for name in best}
@@ -142,11 +142,10 @@ def replay(
     return np.asarray(values[tried])
 
 
-def _predictor(surrogate: MetaSurrogate, others: MetaDataset) -> MetaSurrogate:
-    """With what the others predict, even if the published GP is configured."""
-    predictor = copy(surrogate)
-    predictor.past = surrogate.past or past_of(surrogate, others)
-    return predictor
+def _predictor(surrogate: MetaSurrogate, others: MetaDataset) -> PastPredictor:
+    """Predict from the other studies, even if the paper's model, which does not, is configured."""
+    past = surrogate.past or past_studies(surrogate, others)
+    return PastPredictor(past, surrogate.network, surrogate.structure)
 
 
 # --- figures --------------------------------------------------------------------------------

@@ -19,14 +19,14 @@ from tqdm import tqdm
 from optuna_tnas.config import Config
 from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.errors import HistoryError
-from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
-from optuna_tnas.surrogate import likelihood
+from optuna_tnas.surrogate.evidence import negative_log_likelihood as marginal_likelihood
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.past import PastStudies
 
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
@@ -81,8 +81,8 @@ def train(
     """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
     losses = train_kernel(surrogate, history, seed=seed, progress=progress)
     with controlled_numerics():
-        if surrogate.config.gp == "transfer":
-            surrogate.past = past_of(surrogate, history)
+        if surrogate.config.uses_past:
+            surrogate.past = past_studies(surrogate, history)
         surrogate.warm_start = choose_warm_start(surrogate, history)
     surrogate.provenance = {
         "tasks": {task.name: len(task.y) for task in history.tasks},
@@ -95,6 +95,12 @@ def train(
             name: version(name) for name in ("optuna-tnas", "optuna", "torch", "botorch")
         },
     }
+
+
+def past_studies(surrogate: MetaSurrogate, history: MetaDataset) -> PastStudies:
+    """Condition a GP on each past study, under a surrogate's kernels."""
+    studies = [(task.X, task.y, task.dataset) for task in history.tasks]
+    return PastStudies.fit(surrogate.network, surrogate.structure, studies)
 
 
 def train_kernel(
@@ -121,10 +127,11 @@ def train_kernel(
     rng = np.random.default_rng(seed)
     pairs = [_Pairs.of(task) for task in history.tasks]
     trained_on, held_out = _split(pairs, surrogate.config, rng)
+    surrogate.network.requires_grad_(True).train()
     with controlled_numerics():
         _set_feature_scale(surrogate, history)
         losses = _reptile(surrogate, trained_on, held_out, rng, progress, watch)
-    surrogate.requires_grad_(False).eval()
+    surrogate.network.requires_grad_(False).eval()
     return losses
 
 
@@ -159,7 +166,7 @@ def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
     points = [task.dataset.points for task in history.tasks if task.dataset is not None]
     if points:
         everything = torch.from_numpy(np.concatenate(points))
-        encoder = surrogate.dataset_encoder
+        encoder = surrogate.network.dataset_encoder
         encoder.feature_mean.copy_(everything.mean(dim=0))
         encoder.feature_scale.copy_(everything.std(dim=0).clamp_min(1e-3))
 
@@ -193,18 +200,18 @@ def _reptile(
 ) -> dict[str, float]:
     """``w <- w + epsilon (w' - w)``, until the held-out loss stops falling; keeps the best w."""
     config = surrogate.config
-    optimizer = torch.optim.Adam(surrogate.parameters(), lr=config.inner_rate)
+    optimizer = torch.optim.Adam(surrogate.network.parameters(), lr=config.inner_rate)
     first = best = _held_out_loss(surrogate, held_out)
     best_weights = _weights(surrogate)
     loss, waited, step = float("nan"), 0, 0
     hide = None if progress is None else not progress  # None: hidden unless on a terminal
     with tqdm(total=config.outer_steps, desc="meta-training", disable=hide) as bar:
         for step in range(1, config.outer_steps + 1):
-            slow = [p.detach().clone() for p in surrogate.parameters()]
+            slow = [p.detach().clone() for p in surrogate.network.parameters()]
             for _ in range(config.inner_steps):
                 loss = _step(surrogate, optimizer, _batch(train, config.batch_size, rng), rng)
             with torch.no_grad():
-                for p, w in zip(surrogate.parameters(), slow, strict=True):
+                for p, w in zip(surrogate.network.parameters(), slow, strict=True):
                     p.copy_(w + config.outer_rate * (p - w))
             bar.update()
             if step % config.evaluate_every == 0 or step == config.outer_steps:
@@ -217,7 +224,7 @@ def _reptile(
                     watch(step, best)
                 if waited >= config.patience:
                     break
-    surrogate.load_state_dict(best_weights)
+    surrogate.network.load_state_dict(best_weights)
     return {
         "train": loss,
         "held out before": first,
@@ -227,7 +234,7 @@ def _reptile(
 
 
 def _weights(surrogate: MetaSurrogate) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in surrogate.state_dict().items()}
+    return {name: value.clone() for name, value in surrogate.network.state_dict().items()}
 
 
 def _batch(train: Sequence[_Pairs], size: int, rng: np.random.Generator) -> list[_Pairs]:
@@ -249,7 +256,7 @@ def _step(
     optimizer.zero_grad()
     loss = negative_log_likelihood(surrogate, batch, rng)
     loss.backward()
-    torch.nn.utils.clip_grad_norm_(surrogate.parameters(), 10.0)
+    torch.nn.utils.clip_grad_norm_(surrogate.network.parameters(), 10.0)
     optimizer.step()
     return loss.item()
 
@@ -289,16 +296,16 @@ def _encode(
 ) -> list[tuple[Tensor, Tensor]]:
     """Each task's latents ``n x M`` and labels ``n``; psi and phi see the whole batch at once."""
     sizes = [len(pairs.y) for pairs in batch]
-    architectures = surrogate.encode_architectures(np.concatenate([p.X for p in batch]))
-    datasets = surrogate.encode_datasets([p.task.dataset for p in batch], rng)
-    repeats = torch.tensor(sizes, device=surrogate.device)
+    architectures = surrogate.network.encode_architectures(np.concatenate([p.X for p in batch]))
+    datasets = surrogate.network.encode_datasets([p.task.dataset for p in batch], rng)
+    repeats = torch.tensor(sizes, device=surrogate.network.device)
     joint = torch.cat([architectures, datasets.repeat_interleave(repeats, dim=0)], dim=-1)
-    labels = [torch.from_numpy(p.y).to(surrogate.device) for p in batch]
-    return list(zip(surrogate.kernel.encode(joint).split(sizes), labels, strict=True))
+    labels = [torch.from_numpy(p.y).to(surrogate.network.device) for p in batch]
+    return list(zip(surrogate.network.kernel.encode(joint).split(sizes), labels, strict=True))
 
 
 def _gp_loss(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> Tensor:
     """Of one GP with latents ``n x M`` and labels ``n``."""
-    covariance = surrogate.kernel.base_kernel(Z).to_dense()
-    noise = surrogate.likelihood.noise * torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
-    return likelihood.negative_log_likelihood(covariance + noise, y - surrogate.mean.constant)
+    covariance = surrogate.network.kernel.base_kernel(Z).to_dense()
+    noise = surrogate.network.likelihood.noise * torch.eye(len(Z), dtype=Z.dtype, device=Z.device)
+    return marginal_likelihood(covariance + noise, y - surrogate.network.mean.constant)

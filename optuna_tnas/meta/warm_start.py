@@ -1,8 +1,4 @@
-"""The initial architectures: a set that covers the past tasks.
-
-Wistuba and Grabocka, "Few-shot Bayesian optimization with deep kernel surrogates" (ICLR 2021):
-choose the set that minimizes the mean over the past tasks of the best regret within the set.
-"""
+"""The initial architectures, chosen among the past's best."""
 
 from __future__ import annotations
 
@@ -13,17 +9,18 @@ import torch
 
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
-from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.features import LatentMap
+from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.paper import paper_gp
+from optuna_tnas.surrogate.start import greedy_cover
 
 
 # More than a sequential search uses, for many workers that start at once.
 SIZE = 16
 _BEST_PER_TASK = 20
 _MAX_TASKS = 100
-# Among sets that cover the tasks equally, prefer architectures that are good on all of them.
-_MEAN_WEIGHT = 0.1
 
 
 def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndarray:
@@ -38,36 +35,24 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
     tasks = history.tasks[:_MAX_TASKS]
     best = [task.X[np.argsort(-task.y, kind="stable")[:_BEST_PER_TASK]] for task in tasks]
     X = np.unique(np.concatenate(best), axis=0)
-    X = X[np.unique(surrogate.groups(X), return_index=True)[1]]
+    X = X[np.unique(surrogate.space.to_graphs(X).pruned().classes()[1], return_index=True)[1]]
     predicted = _predicted(surrogate, tasks, X)
     regrets = predicted.max(axis=1, keepdims=True) - predicted
-    return np.asarray(X[_greedy_cover(regrets, SIZE)])
+    return np.asarray(X[greedy_cover(regrets, SIZE)])
 
 
 def _predicted(surrogate: MetaSurrogate, tasks: Sequence[Task], X: np.ndarray) -> np.ndarray:
     """What each task predicts, in standard deviations of its values or their scores: ``Q x C``."""
-    if surrogate.past is not None:
-        return surrogate.predictions(X).numpy().T
+    if surrogate.predictor is not None:
+        return surrogate.predictor(X).numpy().T
     return np.stack([_posterior_mean(surrogate, task, X) for task in tasks])
 
 
 @torch.no_grad()
 def _posterior_mean(surrogate: MetaSurrogate, task: Task, X: np.ndarray) -> np.ndarray:
+    features = LatentMap(surrogate.network, task.dataset)
     y = torch.from_numpy(scale_labels(task.y))
-    Z = surrogate.latents(task.X, task.dataset)
-    gp = unfitted_gp(Z, y, surrogate.hyperparameters)
-    mean = gp.posterior(surrogate.latents(X, task.dataset).unsqueeze(-2)).mean
+    inputs, start = FeatureInputs(features.blocks), surrogate.network.hyperparameters
+    gp = paper_gp(inputs, features(task.X), y, start)
+    mean = gp.posterior(features(X).unsqueeze(-2)).mean
     return np.asarray(mean.flatten().numpy())
-
-
-def _greedy_cover(regrets: np.ndarray, size: int) -> np.ndarray:
-    """Positions of up to ``size`` columns of ``Q x C`` regrets, in the order chosen."""
-    chosen: list[int] = []
-    covered = np.full(len(regrets), np.inf)
-    for _ in range(min(size, regrets.shape[1])):
-        coverage = np.minimum(covered[:, None], regrets).mean(axis=0)
-        score = coverage + _MEAN_WEIGHT * regrets.mean(axis=0)
-        score[chosen] = np.inf
-        chosen.append(int(score.argmin()))
-        covered = np.minimum(covered, regrets[:, chosen[-1]])
-    return np.array(chosen, dtype=np.int64)

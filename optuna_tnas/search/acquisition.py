@@ -1,8 +1,11 @@
-"""The candidate with the best acquisition value, running trials being pending."""
+"""Rankings of candidates: by the past's prediction alone, or by an acquisition function."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import get_args
 from typing import Literal
 from typing import Protocol
@@ -24,7 +27,6 @@ from torch import Tensor
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.kernels import predictions
 
 
 # Botorch advises against qEI for gradient-based search; candidates here are scored, not climbed.
@@ -34,17 +36,54 @@ AcquisitionName = Literal["qei", "qlogei", "ucb"]
 
 _N_SAMPLES = 128
 _BETA = 4.0  # the upper confidence bound is about two standard deviations above the mean
-_CHUNK = 2048  # their covariances with the trials stay in the processor's cache
+_CHUNK = 1 << 15  # candidates scored at a time
 # Candidates whose joint value with the running trials is computed. A candidate adds at most its
 # expected improvement alone, so one that ranks far down alone hardly ever leads jointly.
 _SHORTLIST = 512
 # Candidates with the highest bounds, whose true values rule most others out.
 _LEAD = 64
-_ROUNDING = 1e-6  # of values, relative
+_ROUNDING = 1e-6  # relative error of values
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """One acquisition function in two forms, and its mean over GPs.
+
+    Attributes:
+        closed_form: Of one candidate, under a GP.
+        monte_carlo: Of candidates that are evaluated together, under a GP.
+        mean: ``n x G`` values under G GPs, ``G`` probabilities -> ``n``.
+    """
+
+    closed_form: Callable[[StudyGP], AcquisitionFunction]
+    monte_carlo: Callable[[StudyGP, SobolQMCNormalSampler], AcquisitionFunction]
+    mean: Callable[[Tensor, Tensor], Tensor] = torch.matmul
+
+
+def _incumbent(gp: StudyGP) -> Tensor:
+    best: Tensor = gp.train_targets.max()
+    return best
+
+
+_KINDS: Mapping[str, _Kind] = {
+    "qei": _Kind(
+        lambda gp: ExpectedImprovement(gp, _incumbent(gp)),
+        lambda gp, sampler: qExpectedImprovement(gp, _incumbent(gp), sampler),
+    ),
+    "qlogei": _Kind(
+        lambda gp: LogExpectedImprovement(gp, _incumbent(gp)),
+        lambda gp, sampler: qLogExpectedImprovement(gp, _incumbent(gp), sampler),
+        lambda values, probabilities: torch.logsumexp(values + probabilities.log(), dim=1),
+    ),
+    "ucb": _Kind(
+        lambda gp: UpperConfidenceBound(gp, _BETA),
+        lambda gp, sampler: qUpperConfidenceBound(gp, _BETA, sampler),
+    ),
+}
 
 
 def check_acquisition(name: str) -> None:
-    """Raises :class:`OptunaTNASError` unless ``name`` is an acquisition."""
+    """Raise :class:`OptunaTNASError` unless ``name`` is an acquisition."""
     if name not in get_args(AcquisitionName):
         raise OptunaTNASError(
             f"There is no acquisition {name!r}; choose one of {get_args(AcquisitionName)}."
@@ -54,135 +93,119 @@ def check_acquisition(name: str) -> None:
 class Ranking(Protocol):
     """Ranks candidates."""
 
-    def values(self, Z: Tensor) -> Tensor:
+    def values(self, x: Tensor) -> Tensor:
         """``n x d`` inputs -> ``n`` values, higher is better."""
 
-    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
-        """Position of the best of ``n x d`` candidates, at ``m`` ascending positions."""
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose one of ``m`` ascending positions of the ``n x d`` candidates ``x``."""
 
 
-class Prediction:
-    """Ranks candidates by what the past predicts, while there is nothing else to go by.
+class PriorMean:
+    """Ranks candidates by what the past predicts, while there are no trials.
 
     Args:
-        n_studies: How many of an input's last columns are past studies' predictions.
+        prior_mean: ``n x d`` inputs -> ``n`` predictions.
     """
 
-    def __init__(self, n_studies: int) -> None:
-        self._n_studies = n_studies
+    def __init__(self, prior_mean: Callable[[Tensor], Tensor]) -> None:
+        self.values = prior_mean
 
-    def values(self, Z: Tensor) -> Tensor:
-        """The sum of the predictions."""
-        return predictions(Z, self._n_studies).sum(dim=-1)
-
-    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
-        """The first of the best."""
-        return int(allowed[self.values(Z).numpy()[allowed].argmax()])
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose the first of the best."""
+        return int(allowed[self.values(x).numpy()[allowed].argmax()])
 
 
 class Acquisition:
-    """Ranks candidates under fitted GPs: by the mean of their values, with their probabilities.
+    """Ranks candidates by an acquisition function, averaged over GPs with their probabilities.
 
-    That of improvements is the expected improvement under the mixture.
+    For expected improvement this is exactly the expected improvement under the mixture.
 
     Args:
         name: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         mixture: The GPs on the study's trials.
         pending: ``p x d`` inputs of the running trials, p >= 0.
-        seed: Of the quasi-random draws from the posterior.
+        seed: Seed of the quasi-random draws from the posterior.
     """
 
     def __init__(
         self, name: AcquisitionName, mixture: Mixture, pending: Tensor, seed: int
     ) -> None:
+        self._kind = _KINDS[name]
         self._mixture = mixture
-        self._name = name
-        self._alone = [_closed_form(name, gp) for gp in mixture.gps]
-        self._joint = [_monte_carlo(name, gp, seed) for gp in mixture.gps]
         self._pending = pending
+        self._seed = seed
+        self._alone = [self._kind.closed_form(gp) for gp in mixture.gps]
 
-    def values(self, Z: Tensor) -> Tensor:
-        """``n x d`` inputs -> ``n`` closed-form values, running trials left aside."""
-        return self._mean(self._alone, Z.unsqueeze(-2))
+    def values(self, x: Tensor) -> Tensor:
+        """Score ``n x d`` candidates in closed form, running trials left aside: ``n``."""
+        return self._mean(self._alone, x.unsqueeze(-2))
 
-    def best(self, Z: Tensor, allowed: np.ndarray) -> int:
-        """Position of the best of ``n x d`` candidates, running trials being pending.
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose the candidate with the highest value, running trials being pending.
 
-        Every candidate is scored in closed form: what the Monte Carlo value of one candidate
-        estimates, or has a bound that rules it out. If trials are running, the best are then
-        scored jointly with them. Ties go to the higher posterior mean, then to the first.
+        Candidates whose upper bound is below another's value are ruled out, the others are
+        scored in closed form, which the Monte Carlo value of one candidate estimates. If trials
+        are running, the best are then scored jointly with them. Ties go to the higher posterior
+        mean, then to the first.
 
         Args:
-            Z: All candidates, so that what is remembered of them is used.
+            x: ``n x d`` candidates, all of them, so that what is kept of them is used.
             allowed: ``m`` ascending positions, m >= 1.
         """
         rows = torch.from_numpy(allowed)
-        if len(self._pending) > 0:
-            shortlist = self._highest(self.values(Z)[rows], _SHORTLIST)
-            rows = rows[shortlist]
-            return self._first_best(Z, rows, self._joint_values(Z[rows]))
-        rows = rows[self._contend(Z, rows)]
-        return self._first_best(Z, rows, self.values(Z[rows]))
+        bounds = self._bounds(x)[rows]
+        if len(self._pending) == 0:
+            rows = rows[self._contenders(x, rows, bounds)]
+            return self._first_best(x, rows, self.values(x[rows]))
+        rows = rows[_highest(bounds, 4 * _SHORTLIST)]
+        rows = rows[_highest(self.values(x[rows]), _SHORTLIST)]
+        return self._first_best(x, rows, self._joint_values(x[rows]))
 
-    def _contend(self, Z: Tensor, rows: Tensor) -> Tensor:
-        """Which of the ``m`` rows may have the highest value: ``m`` bool, at least one.
+    def _bounds(self, x: Tensor) -> Tensor:
+        """Upper bounds of the values: ``n x d`` -> ``n``."""
+        optimistic = [self._kind.closed_form(gp.optimistic()) for gp in self._mixture.gps]
+        return self._mean(optimistic, x.unsqueeze(-2))
 
-        The others' values, even under the optimistic GPs, are below the true value of one.
-        """
-        bounds = [_closed_form(self._name, gp.optimistic()) for gp in self._mixture.gps]
-        most = self._mean(bounds, Z.unsqueeze(-2))[rows]
-        lead = self._highest(most, _LEAD)
-        highest = self.values(Z[rows[lead]]).max()
-        contend = most >= highest - _ROUNDING * highest.abs()
-        contend[lead] = True
-        return contend
+    def _contenders(self, x: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
+        """Find the rows that may have the highest value: ``m`` bool, at least one."""
+        lead = _highest(bounds, _LEAD)
+        highest = self.values(x[rows[lead]]).max()
+        contenders = bounds >= highest - _ROUNDING * highest.abs()
+        contenders[lead] = True
+        return contenders
 
-    @staticmethod
-    def _highest(values: Tensor, n: int) -> Tensor:
-        return values.topk(min(n, len(values))).indices.sort().values
-
-    def _joint_values(self, Z: Tensor) -> Tensor:
-        """``n x d`` -> ``n``: the value of each candidate together with the running trials.
+    def _joint_values(self, x: Tensor) -> Tensor:
+        """Score each of ``n x d`` candidates together with the running trials: ``n``.
 
         Those come first. As botorch's ``X_pending`` they would follow the candidate, their draws
         from the posterior would differ between candidates, and that noise would drown what a
         candidate adds.
         """
-        pending = self._pending.expand(len(Z), -1, -1)
-        return self._mean(self._joint, torch.cat([pending, Z.unsqueeze(-2)], dim=-2))
+        sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=self._seed)
+        joint = [self._kind.monte_carlo(gp, sampler) for gp in self._mixture.gps]
+        pending = self._pending.expand(len(x), -1, -1)
+        return self._mean(joint, torch.cat([pending, x.unsqueeze(-2)], dim=-2))
 
-    def _first_best(self, Z: Tensor, rows: Tensor, values: Tensor) -> int:
+    def _first_best(self, x: Tensor, rows: Tensor, values: Tensor) -> int:
         ties = rows[values == values.max()]
         if len(ties) == 1:
             return int(ties[0])
         with torch.no_grad():
-            return int(ties[self._mixture.mean(Z[ties]).argmax()])
+            return int(ties[self._mixture.mean(x[ties]).argmax()])
 
     @torch.no_grad()
     def _mean(self, functions: Sequence[AcquisitionFunction], X: Tensor) -> Tensor:
-        """Over the GPs, of a function of each: ``n x q x d`` -> ``n``."""
+        """Average a function under each of the GPs: ``n x q x d`` -> ``n``."""
         values = torch.stack([_evaluate(function, X) for function in functions], dim=1)
-        probabilities = self._mixture.probabilities.to(values)
-        if self._name == "qlogei":
-            return torch.logsumexp(values + probabilities.log(), dim=1)
-        return values @ probabilities
+        return self._kind.mean(values, self._mixture.probabilities.to(values))
 
 
-def _closed_form(name: AcquisitionName, gp: StudyGP) -> AcquisitionFunction:
-    if name == "ucb":
-        return UpperConfidenceBound(gp, _BETA)
-    improvement = ExpectedImprovement if name == "qei" else LogExpectedImprovement
-    return improvement(gp, gp.train_targets.max())
-
-
-def _monte_carlo(name: AcquisitionName, gp: StudyGP, seed: int) -> AcquisitionFunction:
-    sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=seed)
-    if name == "ucb":
-        return qUpperConfidenceBound(gp, _BETA, sampler)
-    improvement = qExpectedImprovement if name == "qei" else qLogExpectedImprovement
-    return improvement(gp, gp.train_targets.max(), sampler)
+def _highest(values: Tensor, n: int) -> Tensor:
+    """Ascending positions of the ``n`` highest values, or of all."""
+    return values.topk(min(n, len(values))).indices.sort().values
 
 
 def _evaluate(acquisition: AcquisitionFunction, X: Tensor) -> Tensor:
     """``n x q x d`` -> ``n``."""
-    return torch.cat([acquisition(chunk) for chunk in X.split(_CHUNK)])
+    size = max(1, _CHUNK // X.shape[-2])
+    return torch.cat([acquisition(chunk) for chunk in X.split(size)])

@@ -4,22 +4,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
+from typing import Protocol
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
-from optuna_tnas.search.acquisition import Prediction
-from optuna_tnas.search.candidates import agrees
-from optuna_tnas.search.candidates import Candidates
-from optuna_tnas.search.candidates import candidates_of
-from optuna_tnas.search.candidates import fix
-from optuna_tnas.search.candidates import Fixed
+from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.evolution import EvolutionarySearch
+from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
-from optuna_tnas.surrogate.past import start_size
+from optuna_tnas.surrogate.start import start_size
+
+
+_N_BEST = 16  # trials that an evolutionary search starts from
+# Running trials that a suggestion is scored jointly with, the latest ones. Time and memory grow
+# with the square of their number, and trials that died may be RUNNING for ever.
+_MAX_PENDING = 32
+_MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
 
 
 @dataclass(frozen=True)
@@ -39,11 +51,34 @@ class StudyData:
     avoided: np.ndarray
 
 
+class Search(Protocol):
+    """Finds the architecture with the best value of a ranking in one space."""
+
+    def inputs(self, X: np.ndarray) -> Tensor:
+        """``n x P`` architectures -> ``n x d`` inputs of the study's GP."""
+
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """``n x d`` inputs -> ``n`` predictions from the past alone."""
+
+    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """Fit GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
+
+    def maximize(
+        self,
+        ranking: Ranking,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Find the best architecture (``P``)."""
+
+
 class Suggester:
     """Suggests architectures of one space for one data set.
 
     Args:
-        surrogate: The meta-learned or untrained prior.
+        surrogate: The meta-learned or untrained surrogate.
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
     """
@@ -57,43 +92,46 @@ class Suggester:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
-        self._cached: Candidates | None = None
 
-    @property
-    def _candidates(self) -> Candidates:
-        """Encoded at the first use: for a finite space this is the expensive part."""
-        if self._cached is None:
-            self._cached = candidates_of(self.surrogate, self._dataset)
-        return self._cached
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the search out, which is computed anew."""
+        return {name: value for name, value in vars(self).items() if name != "_search"}
+
+    @cached_property
+    def _search(self) -> Search:
+        """The search; in a listed space all candidates are encoded here."""
+        space = self.surrogate.space
+        search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
+        return search(space, self.surrogate.study_model(self._dataset))
 
     def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """The next architecture, ``P`` int64.
+        """Suggest the next architecture, ``P`` int64.
 
-        The first one is the best by what the past studies predict. If they disagree on what is
-        good, architectures that cover them follow, from the warm-start set. If they predict
-        nothing, the first few come from that set, or at random without one. The others maximize
-        the acquisition function of the GPs on the study's trials.
+        The first one is the best by the past studies' prediction. If they disagree on what is
+        good, architectures that cover them follow, from the warm-start set. Without a past, the
+        first few come from that set, or at random without one. The others maximize the
+        acquisition function of the GPs on the study's trials.
 
         Args:
-            study: What is known so far.
-            fixed: Choices that are already made.
-            rng: All randomness of this suggestion.
+            study: The study's trials so far.
+            fixed: Choices that are made already.
+            rng: Generator of all randomness of this suggestion.
         """
         unused = self._unused(study, fixed)
         if self._is_beginning(study, len(unused)):
             return unused[0] if len(unused) else self._random(study, fixed, rng)
         if len(study.X) == 0:
-            known, ranking = self.surrogate.warm_start, Prediction(self.surrogate.n_studies)
-            return self._candidates.best(ranking, known, study.avoided, fixed, rng)
-        best = study.X[np.argsort(-study.y, kind="stable")[:16]]
+            start, ranking = self.surrogate.warm_start, PriorMean(self._search.prior_mean)
+            return self._search.maximize(ranking, start, study.avoided, fixed, rng)
+        best = study.X[np.argsort(-study.y, kind="stable")[:_N_BEST]]
         acquisition = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._candidates.best(acquisition, best, study.avoided, fixed, rng)
+        return self._search.maximize(acquisition, best, study.avoided, fixed, rng)
 
     def _is_beginning(self, study: StudyData, n_unused: int) -> bool:
-        """Whether the architecture comes from the warm-start set.
+        """Decide whether the architecture comes from the warm-start set.
 
-        Once a study has begun, so do those of workers that start together: the best by what the
-        past predicts are all alike.
+        Workers that start together take different members of it: the prior mean alone would give
+        them near-duplicates.
         """
         begun = len(study.X) + len(study.pending)
         if self.surrogate.past is None:
@@ -104,31 +142,54 @@ class Suggester:
     def _n_start(self) -> int:
         """Trials before the GP takes over, where there is a past."""
         surrogate = self.surrogate
-        if len(surrogate.warm_start) == 0:
+        if surrogate.predictor is None or len(surrogate.warm_start) == 0:
             return 1
-        size = start_size(surrogate.predictions(surrogate.warm_start))
+        size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
     def _acquire(self, study: StudyData, seed: int) -> Acquisition:
-        """An acquisition function of the GPs on the study's trials."""
-        y = torch.from_numpy(scale_labels(study.y))
-        mixture = self._candidates.condition(study.X, y)
-        pending = self._candidates.inputs(study.pending)
+        """Fit the GPs to the study's trials and build their acquisition function."""
+        kept = informative(study.y)
+        y = torch.from_numpy(scale_labels(study.y)[kept])
+        mixture = self._search.fit(study.X[kept], y)
+        pending = self._search.inputs(study.pending[-_MAX_PENDING:])
         return Acquisition(self._acquisition, mixture, pending, seed)
 
     def _unused(self, study: StudyData, fixed: Fixed) -> np.ndarray:
-        """``u x P`` of the warm-start set that are new and agree with ``fixed``, in order."""
+        """Find the warm-start architectures that are new and agree with ``fixed``: ``u x P``."""
         known = self.surrogate.warm_start
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
         return _new(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
 
     def _random(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """A random architecture, a new one if it can be."""
+        """Draw a random architecture, a new one if there is any among 256."""
         space = self.surrogate.space
-        drawn = fix(space, space.sample(256, rng), fixed)
+        drawn = with_fixed(space, space.sample(256, rng), fixed)
         new = _new(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
+
+
+def informative(y: np.ndarray) -> np.ndarray:
+    """Choose the trials that the GP is conditioned on, so that its cost stays bounded.
+
+    All of up to 256. Of more, the best 96 and the 96 latest of the first ``k`` trials, ``k``
+    growing in steps of 64, and the up to 64 trials since: so that from one suggestion to the
+    next little changes.
+
+    Args:
+        y: ``n`` values, higher is better.
+
+    Returns:
+        Positions in the order in which the GP is to see them.
+    """
+    n = len(y)
+    if n <= _MAX_TRIALS:
+        return np.arange(n)
+    n_old = (n - 1) // _STEP * _STEP
+    best = np.argsort(-y[:n_old], kind="stable")[: _N_CORE // 2]
+    others = np.setdiff1d(np.arange(n_old), best)[-(_N_CORE - len(best)) :]
+    return np.concatenate([np.sort(np.concatenate([best, others])), np.arange(n_old, n)])
 
 
 def _new(X: np.ndarray, avoided: np.ndarray) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""The hyper-parameters of the Gaussian process on one study, by maximum a posteriori.
+"""The marginal likelihood of a study's outcomes, and the scales that maximize it a posteriori.
 
-With the labels ``y``, their prior mean ``mu`` and correlation matrices ``R_j``::
+With the outcomes ``y``, their prior mean ``mu`` and correlation matrices ``R_j``::
 
     y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I
 
@@ -12,117 +12,185 @@ most of a suggestion's time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
-from scipy.linalg import cho_solve
-from scipy.linalg import cholesky
 from scipy.optimize import minimize
+import torch
+from torch import Tensor
+
+from optuna_tnas.surrogate.numerics import cholesky
 
 
-MINIMUM_NOISE = 1e-4  # of the labels' variance
+MINIMUM_NOISE = 1e-4  # in units of the outcomes' variance
 
-# Prior standard deviations of the logarithms: the label's unit and the variances may move by an
+# Prior standard deviations of the logarithms: the outcomes' unit and the variances may move by an
 # order of magnitude; noise may not explain what a residual could.
-_LABEL_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
+_UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 _MAX_STEPS = 50
+# Norm of the gradient at which the search ends: the loss is then within some thousandths of its
+# minimum, so the scales are known far better than so few trials determine them.
+_TOLERANCE = 0.1
+_MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
 
 
 @dataclass(frozen=True)
 class Scales:
-    """What is fitted to a study.
+    """The scales that are fitted to a study.
 
     Attributes:
-        label: ``g``, the labels' unit in that of the past's labels.
+        unit: ``g``, the outcomes' unit in that of the past's outcomes.
         variances: ``v_j`` of each correlation matrix.
         noise: ``v_n``.
     """
 
-    label: float
+    unit: float
     variances: tuple[float, ...]
     noise: float
 
     @classmethod
     def of(cls, logarithms: np.ndarray) -> Scales:
-        """From ``log g, log v_1, ..., log v_n``."""
-        label, *variances, noise = np.exp(logarithms).tolist()
-        return cls(label, tuple(variances), noise)
+        """Read ``log g, log v_1, ..., log v_n``, the noise at least twice its minimum."""
+        unit, *variances, noise = np.exp(logarithms.clip(-_MAX_LOGARITHM, _MAX_LOGARITHM)).tolist()
+        return cls(unit, tuple(variances), max(noise, 2 * MINIMUM_NOISE))
 
     @property
     def logarithms(self) -> np.ndarray:
-        """The inverse of :meth:`of`."""
-        return np.log([self.label, *self.variances, self.noise])
+        """Inverse of :meth:`of`."""
+        return np.log([self.unit, *self.variances, self.noise])
+
+
+@dataclass(frozen=True)
+class Point:
+    """The posterior density of the scales at one point.
+
+    Attributes:
+        loss: Minus its logarithm, without constants.
+        gradient: Derivatives of the loss by the logarithms of the scales.
+        hessian: Approximate second derivatives.
+        alpha: ``n``, ``K^-1 (y / g - mu)``.
+    """
+
+    loss: float
+    gradient: np.ndarray
+    hessian: np.ndarray
+    alpha: Tensor
+
+
+@dataclass(frozen=True)
+class Fit:
+    """The most probable scales of a study.
+
+    Attributes:
+        scales: The scales.
+        alpha: ``n``, ``K^-1 (y / g - mu)``.
+        log_evidence: Logarithm of the posterior density without its constants.
+    """
+
+    scales: Scales
+    alpha: Tensor
+    log_evidence: float
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """A study's labels under given correlations.
+    """A study's outcomes under given correlations.
 
     Attributes:
-        y: ``n`` labels.
-        mean: ``n``, of the prior.
+        y: ``n`` float64 outcomes.
+        mean: ``n`` float64, their prior mean.
         fixed: ``n x n``, the covariance that has no scale to fit.
         correlations: ``J x n x n``.
-        center: Where the log-normal priors have their median.
+        center: Medians of the scales' log-normal priors.
     """
 
-    y: np.ndarray
-    mean: np.ndarray
-    fixed: np.ndarray
-    correlations: np.ndarray
+    y: Tensor
+    mean: Tensor
+    fixed: Tensor
+    correlations: Tensor
     center: Scales
 
-    def fit(self) -> Scales:
-        """The most probable scales."""
-        center = self.center.logarithms
-        lowest = np.log(2 * MINIMUM_NOISE)  # well inside the GP's constraint
-        bounds = [(c - 9, c + 9) for c in center[:-1]] + [(lowest, 5)]
+    def fit(self) -> Fit:
+        """Find the most probable scales, by Newton steps in a trust region from their medians."""
+        at = lru_cache(maxsize=2)(lambda logarithms: self.evaluate(np.array(logarithms)))
         found = minimize(
-            self.loss_and_gradient,
-            center,
-            jac=True,
-            method="L-BFGS-B",
-            bounds=bounds,
-            options={"maxiter": _MAX_STEPS},
+            lambda x: at(tuple(x)).loss,
+            self.center.logarithms,
+            jac=lambda x: at(tuple(x)).gradient,
+            hess=lambda x: at(tuple(x)).hessian,
+            method="trust-exact",
+            options={"gtol": _TOLERANCE, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
         )
-        return Scales.of(found.x)
+        best = at(tuple(found.x))
+        return Fit(Scales.of(found.x), best.alpha, -best.loss)
 
-    def loss_and_gradient(self, logarithms: np.ndarray) -> tuple[float, np.ndarray]:
-        """Minus the log posterior without its constants, and its gradient.
+    def evaluate(self, logarithms: np.ndarray) -> Point:
+        """Compute minus the log posterior without its constants, and its derivatives.
 
         With ``a = K^-1 (y / g - mu)`` the likelihood's derivative by a scale of the covariance is
-        ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9).
+        ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9), and the mean
+        of its observed and expected second derivatives is ``a^T dK_i K^-1 dK_j a / 2``, without
+        traces (Gilmour, Thompson and Cullis, "Average information REML", Biometrics 1995).
         """
         scales = Scales.of(logarithms)
-        terms = self._terms(scales)
-        inverse, log_determinant = _invert(self.fixed + terms.sum(axis=0), scales.noise)
-        scaled = self.y / scales.label
-        alpha = inverse @ (scaled - self.mean)
-        curvature = inverse - np.outer(alpha, alpha)
+        factor, alpha = self._solve(scales)
+        scaled = self.y / scales.unit
+        fitted = float(scaled @ alpha)
         deviation = (logarithms - self.center.logarithms) / self._prior
-        log_volume = log_determinant / 2 + len(scaled) * logarithms[0]
-        quadratic = (scaled - self.mean) @ alpha + deviation @ deviation
-        slopes = [np.vdot(curvature, term) / 2 for term in terms]
-        noise = scales.noise * np.trace(curvature) / 2
-        gradient = np.array([len(scaled) - scaled @ alpha, *slopes, noise])
-        return float(quadratic / 2 + log_volume), gradient + deviation / self._prior
+        log_volume = float(factor.diagonal().log().sum()) + len(scaled) * logarithms[0]
+        quadratic = fitted - float(self.mean @ alpha) + deviation @ deviation
+        gradient = np.array([len(scaled) - fitted, *self._slopes(factor, alpha)])
+        gradient[1:] *= [*scales.variances, scales.noise]
+        hessian = self._curvature(scales, factor, alpha, scaled)
+        hessian[0, 0] += fitted
+        return Point(
+            loss=quadratic / 2 + log_volume,
+            gradient=gradient + deviation / self._prior,
+            hessian=hessian + np.diag(self._prior**-2),
+            alpha=alpha,
+        )
 
-    def residual(self, scales: Scales) -> np.ndarray:
-        """``n``: ``K^-1 (y / g - mu)``."""
-        inverse, _ = _invert(self.fixed + self._terms(scales).sum(axis=0), scales.noise)
-        return np.asarray(inverse @ (self.y / scales.label - self.mean))
+    def _solve(self, scales: Scales) -> tuple[Tensor, Tensor]:
+        """Factorize ``K``: its lower Cholesky factor and ``K^-1 (y / g - mu)``."""
+        K = self.fixed.clone()
+        for v, R in zip(scales.variances, self.correlations, strict=True):
+            K.add_(R, alpha=v)
+        K.diagonal().add_(scales.noise)
+        factor = cholesky(K)
+        residual = (self.y / scales.unit - self.mean).unsqueeze(-1)
+        return factor, torch.cholesky_solve(residual, factor).squeeze(-1)
 
-    def _terms(self, scales: Scales) -> np.ndarray:
-        return np.asarray(np.array(scales.variances)[:, None, None] * self.correlations)
+    def _slopes(self, factor: Tensor, alpha: Tensor) -> list[float]:
+        """Derivatives of the likelihood by each ``v_j`` and ``v_n``."""
+        difference = torch.cholesky_inverse(factor).addr_(alpha, alpha, alpha=-1).flatten()
+        slopes = self.correlations.view(len(self.correlations), -1) @ difference / 2
+        return [*slopes.tolist(), float(difference[:: len(alpha) + 1].sum()) / 2]
+
+    def _curvature(
+        self, scales: Scales, factor: Tensor, alpha: Tensor, scaled: Tensor
+    ) -> np.ndarray:
+        """Second derivatives of the likelihood by the logarithms, but for a term of ``g``'s."""
+        terms = [v * (R @ alpha) for v, R in zip(scales.variances, self.correlations, strict=True)]
+        directions = torch.stack([scaled, *terms, scales.noise * alpha], dim=1)
+        curvature = (directions.mT @ torch.cholesky_solve(directions, factor)).numpy()
+        curvature[1:, 1:] /= 2
+        return curvature
 
     @property
     def _prior(self) -> np.ndarray:
         variances = len(self.correlations) * [_VARIANCE_DEVIATION]
-        return np.array([_LABEL_DEVIATION, *variances, _NOISE_DEVIATION])
+        return np.array([_UNIT_DEVIATION, *variances, _NOISE_DEVIATION])
 
 
-def _invert(signal: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
-    """Inverse and log determinant of the noisy covariance; the noise keeps it regular."""
-    identity = np.eye(len(signal))
-    factor = cholesky(signal + noise * identity, lower=True, check_finite=False)
-    inverse = cho_solve((factor, True), identity, check_finite=False)
-    return inverse, 2 * float(np.log(factor.diagonal()).sum())
+def negative_log_likelihood(covariance: Tensor, residual: Tensor) -> Tensor:
+    """Compute ``(r^T K^-1 r + log |K| + n log 2 pi) / 2``, differentiable end to end.
+
+    Args:
+        covariance: ``n x n``, the noise on its diagonal.
+        residual: ``n``, outcomes minus their mean.
+    """
+    factor = cholesky(covariance)
+    whitened = torch.linalg.solve_triangular(factor, residual.unsqueeze(-1), upper=False)
+    quadratic = whitened.square().sum()
+    log_determinant = 2 * factor.diagonal().log().sum()
+    return (quadratic + log_determinant + len(residual) * np.log(2 * np.pi)) / 2

@@ -10,7 +10,9 @@ from contextlib import nullcontext
 from threading import Lock
 from threading import Thread
 
+from linear_operator.utils.cholesky import psd_safe_cholesky
 import torch
+from torch import Tensor
 
 
 @contextmanager
@@ -84,3 +86,9 @@ def single_precision() -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(dtype)
+
+
+def cholesky(covariance: Tensor) -> Tensor:
+    """Factorize ``... x n x n``: the lower factor, with more jitter where rounding asks for it."""
+    factor, info = torch.linalg.cholesky_ex(covariance)
+    return psd_safe_cholesky(covariance) if info.any() else factor

@@ -1,114 +1,258 @@
-"""What the past studies predict on a new one."""
+"""Gaussian processes on the past studies, whose posterior means predict for a new one.
+
+A study's posterior mean is a sum of correlations with its trials, evaluated at its own data set
+``D_q``; how much it counts for another data set ``D`` depends on how the deep kernel correlates
+the two::
+
+    mu(x, D) = sum_q r_q(D) mu_q(x),    mu_q(x) = sum_j sum_i alpha_ji R_j((x, D_q), (x_i, D_q))
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.encoders.structure import StructureEncoder
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
+from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
-from optuna_tnas.surrogate.kernels import TransferKernel
+from optuna_tnas.surrogate.kernels import squared_distance
+from optuna_tnas.surrogate.outcomes import normal_scores
 
 
-USED = 2000  # trials of a study that predict
-_VARIANCES, _NOISE = (0.5, 0.5), 0.1  # of a study's GP, for labels of variance 1
-_CHUNK = 1024
-# What an architecture of the start must add to the best that the past studies predict, in the
-# mean over them and in standard deviations of a study's labels.
-_WORTHWHILE = 0.2
+MAX_TRIALS = 2000  # A study's GP is conditioned on at most this many trials, drawn at random.
+
+# Variances of both kernels and of the noise in a study's GP, for outcomes of variance 1. They are
+# not fitted: the deep kernel has seen these very trials, so the evidence would leave nothing to
+# the structure and nothing to the noise.
+_VARIANCES, _NOISE = (0.5, 0.5), 0.1
+_CHUNK = 1024  # architectures predicted at a time
+# Added to every similarity, so that studies equally unlike the data set count equally.
+_LEAST_SIMILARITY = 0.01
 
 
 @dataclass(frozen=True)
-class Past:
-    """What predicts on a new study: ``mu(x, D)``, from a GP of its own for each past study.
-
-    A study's posterior mean is a sum of correlations with its trials, and it is asked at its own
-    data set ``D_q``, where it learned; how much it counts on the new one depends on how alike the
-    deep kernel finds the two::
-
-        mu(x, D) = sum_q r_q(D) sum_j sum_i w_ji R_j((x, D_q), (x_i, D_q))
-
-    The new study's trials then weigh the terms of the outer sum.
+class PastStudies:
+    """Trials of the past studies and their coefficients in the posterior means.
 
     Attributes:
         X: ``N x P`` int64, architectures of all studies' trials.
-        task: ``N`` int64, which study each is of.
-        datasets: ``Q x K``, phi's encoding of the studies' data sets.
-        weights: ``J x N`` float64.
+        study_index: ``N`` int64, the study that each trial belongs to.
+        dataset_encodings: ``Q x K``, phi's encodings of the studies' data sets.
+        alpha: ``J x N`` float64, coefficients for both kernels.
     """
 
     X: np.ndarray
-    task: np.ndarray
-    datasets: Tensor
-    weights: Tensor
+    study_index: np.ndarray
+    dataset_encodings: Tensor
+    alpha: Tensor
+
+    @classmethod
+    @torch.no_grad()
+    def fit(
+        cls,
+        network: DeepKernelGP,
+        structure: StructureEncoder,
+        studies: Sequence[tuple[np.ndarray, np.ndarray, DatasetSample | None]],
+    ) -> PastStudies:
+        """Condition a GP on each past study, under the meta-learned kernel and structure.
+
+        Args:
+            network: The meta-trained encoders.
+            structure: Counts operations and their neighborhoods.
+            studies: ``n x P`` architectures, ``n`` values and the data set of each study.
+        """
+        rng = np.random.default_rng(0)
+        kept = [np.sort(rng.permutation(len(y))[:MAX_TRIALS]) for _, y, _ in studies]
+        X = np.concatenate([X[rows] for (X, _, _), rows in zip(studies, kept, strict=True)])
+        index = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
+        datasets = torch.stack([network.encode_dataset(sample) for _, _, sample in studies])
+        trials = _EncodedTrials(network, structure, X)
+        scores = [normal_scores(y[rows]) for (_, y, _), rows in zip(studies, kept, strict=True)]
+        alpha = [
+            _coefficients(*trials.of(np.flatnonzero(index == q), datasets[q]), torch.from_numpy(y))
+            for q, y in enumerate(scores)
+        ]
+        return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1))
+
+    def state(self) -> dict[str, Tensor]:
+        """Plain data of a checkpoint, in small integers."""
+        return {
+            "X": torch.from_numpy(self.X.astype(np.int16)),
+            "task": torch.from_numpy(self.study_index.astype(np.int32)),
+            "datasets": self.dataset_encodings,
+            "weights": self.alpha,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any], network: DeepKernelGP) -> PastStudies:
+        """Read :meth:`state` back.
+
+        Raises:
+            ValueError: If shapes or values contradict each other or the space.
+        """
+        X = checked_rows(state["X"].numpy(), network.space)
+        index = np.asarray(state["task"].numpy(), dtype=np.int64)
+        encodings, alpha = state["datasets"], state["weights"]
+        shapes = (index.shape, encodings.shape[1:], alpha.shape)
+        if shapes != ((len(X),), (network.config.dataset_dim,), (2, len(X))):
+            raise ValueError("past studies of another shape")
+        if ((index < 0) | (index >= len(encodings))).any():
+            raise ValueError("trials of studies that are not there")
+        return cls(X, index, encodings, alpha)
 
 
-@dataclass(frozen=True)
-class PastStudy:
-    """One study of them, encoded.
+def checked_rows(X: np.ndarray, space: Space) -> np.ndarray:
+    """Read architectures of a checkpoint: ``n x P`` int64.
 
-    Attributes:
-        dataset: ``K``, phi's encoding of its data set.
-        encoded: ``n x L``, psi's of its trials.
-        inputs: ``n x d`` of its trials on its data set.
-        weights: ``J x n``.
+    Raises:
+        ValueError: If they are not the space's.
     """
+    rows = np.asarray(X, dtype=np.int64)
+    if rows.ndim != 2 or (rows < 0).any() or (rows >= space.n_choices).any():
+        raise ValueError("architectures outside the space")
+    return rows
 
-    dataset: Tensor
-    encoded: Tensor
-    inputs: Tensor
-    weights: Tensor
+
+def _coefficients(latents: Tensor, structure: Tensor, y: Tensor) -> Tensor:
+    """``n x M`` scaled latents, ``n x S``, ``n`` outcomes -> ``2 x n``."""
+    variances = torch.tensor(_VARIANCES, dtype=y.dtype)
+    covariance = _NOISE * torch.eye(len(y)).to(y)
+    covariance += variances[0] * matern(squared_distance(latents, latents))
+    covariance += variances[1] * gaussian(squared_distance(structure, structure))
+    return torch.outer(variances, torch.linalg.solve(covariance, y))
 
 
-def study_weights(inputs: Tensor, y: Tensor, n_latents: int) -> Tensor:
-    """A study's trials' weights in its own GP's posterior mean: ``2 x n``.
+class _EncodedTrials:
+    """Trials encoded once for each distinct architecture: latents on any data set, structure."""
 
-    The scales are not fitted: the deep kernel has seen these very trials, so the evidence would
-    leave nothing to the structure and nothing to the noise.
+    def __init__(self, network: DeepKernelGP, structure: StructureEncoder, X: np.ndarray) -> None:
+        distinct, inverse = np.unique(X, axis=0, return_inverse=True)
+        self.place = torch.from_numpy(inverse.ravel())  # N, of each trial among the distinct
+        self.structure = structure(distinct)
+        self.encoded = network.encode_architectures(distinct)
+        self._network = network
+        self._lengthscale = network.hyperparameters.lengthscale
+
+    def latents(self, places: Tensor, dataset: Tensor) -> Tensor:
+        """Scaled latents of ``m`` distinct architectures on one data set: ``m x M``."""
+        encoded = self.encoded[places.to(self.encoded.device)]
+        return self._network.latents(encoded, dataset.to(encoded)) / self._lengthscale
+
+    def of(self, rows: np.ndarray, dataset: Tensor) -> tuple[Tensor, Tensor]:
+        """Scaled latents and structure of some trials."""
+        places = self.place[torch.from_numpy(rows)]
+        return self.latents(places, dataset), self.structure[places]
+
+
+class PastPredictor:
+    """Evaluates the past studies' posterior means.
+
+    Studies with the same data-set encoding share their correlations, and all studies share those
+    of the structure, since neither depends on anything else.
 
     Args:
-        inputs: ``n x d`` float64, latents and structure.
-        y: ``n`` float64 labels of mean 0 and variance 1.
-        n_latents: How many of an input's columns are latents.
+        past: The studies.
+        network: The meta-trained encoders.
+        structure: Counts operations and their neighborhoods.
     """
-    kernel = TransferKernel(n_latents, _VARIANCES).double()
-    parts = zip(kernel.variances, kernel.correlations(inputs, inputs), strict=True)
-    signal = sum(v * R for v, R in parts)
-    noise = _NOISE * torch.eye(len(y), dtype=y.dtype)
-    return torch.outer(kernel.variances, torch.linalg.solve(signal + noise, y))
 
+    def __init__(
+        self, past: PastStudies, network: DeepKernelGP, structure: StructureEncoder
+    ) -> None:
+        self._network, self._structure = network, structure
+        self._trials = _EncodedTrials(network, structure, past.X)
+        self._study_index = torch.from_numpy(past.study_index)
+        self._encodings = past.dataset_encodings
+        self.n_studies = len(past.dataset_encodings)
+        deep, counts = past.alpha
+        self._groups = self._group(deep)
+        places = torch.arange(len(self._trials.structure))
+        self._alpha = self._by_architecture(counts, places, self._all_trials)
 
-@torch.no_grad()
-def predict(inputs: Tensor, past_inputs: Tensor, weights: Tensor, n_latents: int) -> Tensor:
-    """A study's posterior mean at ``m x d`` inputs, from its ``n x d`` and ``J x n``: ``m``."""
-    kernel = TransferKernel(n_latents, (1.0, 1.0))
-    means = [
-        sum(R @ w for R, w in zip(kernel.correlations(chunk, past_inputs), weights, strict=True))
-        for chunk in inputs.split(_CHUNK)
-    ]
-    return torch.cat(means)
+    @property
+    def _all_trials(self) -> Tensor:
+        return torch.arange(len(self._study_index))
 
+    def _by_architecture(self, alpha: Tensor, places: Tensor, trials: Tensor) -> Tensor:
+        """Sum coefficients of equal architectures in a study: ``N`` -> ``U x Q``."""
+        row = torch.searchsorted(places, self._trials.place[trials])
+        sums = torch.zeros(len(places), self.n_studies, dtype=alpha.dtype)
+        where = (row, self._study_index[trials])
+        return sums.index_put(where, alpha[trials], accumulate=True)
 
-def likeness(latents: Tensor, inputs: Tensor, n_latents: int) -> Tensor:
-    """Mean correlation under the deep kernel of ``n x M`` scaled latents, row by row, with inputs.
+    def _group(self, alpha: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """For each distinct data set: its encoding, trials' scaled latents, coefficients."""
+        encodings, group = torch.unique(self._encodings, dim=0, return_inverse=True)
+        groups = []
+        for g, encoding in enumerate(encodings):
+            trials = torch.nonzero(group[self._study_index] == g).flatten()
+            places = torch.unique(self._trials.place[trials])
+            latents = self._trials.latents(places, encoding)
+            groups.append((encoding, latents, self._by_architecture(alpha, places, trials)))
+        return groups
 
-    Args:
-        latents: A study's trials, had they been on another data set.
-        inputs: ``n x d`` of the same trials.
-        n_latents: M.
-    """
-    distance = torch.linalg.vector_norm(latents - inputs[:, :n_latents], dim=-1)
-    return matern(distance).mean()
+    @torch.no_grad()
+    def __call__(self, X: np.ndarray) -> Tensor:
+        """Predict the outcomes of ``n x P`` architectures on each past data set: ``n x Q``."""
+        return self.predict(self._network.encode_architectures(X), self._structure(X))
 
+    @torch.no_grad()
+    def predict(self, encoded: Tensor, structure: Tensor) -> Tensor:
+        """Predict each past study's outcome on its own data set.
 
-def start_size(predicted: Tensor) -> int:
-    """How many of the warm-start set to try before the trials decide: 1 if the studies agree.
+        Args:
+            encoded: ``n x L``, psi's encodings of architectures.
+            structure: ``n x S`` of the same.
 
-    Args:
-        predicted: ``w x Q``, what each study predicts for the set, whose order is kept; w >= 1.
-    """
-    covered = predicted.cummax(dim=0).values.mean(dim=1)
-    worthwhile = covered.diff() > _WORTHWHILE
-    return 1 + int(worthwhile.long().cumprod(dim=0).sum())
+        Returns:
+            ``n x Q`` float64.
+        """
+        chunks = zip(encoded.split(_CHUNK), structure.split(_CHUNK), strict=True)
+        return torch.cat([self._predict_chunk(*chunk) for chunk in chunks])
+
+    def _predict_chunk(self, encoded: Tensor, structure: Tensor) -> Tensor:
+        squared = squared_distance(structure, self._trials.structure)
+        predictions = gaussian(squared) @ self._alpha
+        for encoding, trials, alpha in self._groups:
+            latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
+            predictions += matern(squared_distance(latents, trials)) @ alpha
+        return predictions
+
+    @property
+    def _lengthscale(self) -> float:
+        return self._network.hyperparameters.lengthscale
+
+    @torch.no_grad()
+    def relevance(self, sample: DatasetSample | None) -> Tensor:
+        """Weigh the past studies' predictions for a data set: ``Q`` float64 of sum 1.
+
+        In proportion to the deep kernel's correlation of an architecture on this data set with
+        the same one on the study's, averaged over the study's trials. All count alike for an
+        unknown data set if every study knows its own: how the unknown one relates to others was
+        not learned then.
+
+        Args:
+            sample: A sample of the data set, if known.
+        """
+        unknown = self._network.dataset_encoder.unknown.cpu()
+        if sample is None and not (self._encodings == unknown).all(dim=1).any():
+            return torch.full((self.n_studies,), 1 / self.n_studies).double()
+        everywhere = torch.arange(len(self._trials.structure))
+        dataset = self._network.encode_dataset(sample)
+        here = self._trials.latents(everywhere, dataset)[self._trials.place]
+        similarity = torch.zeros(self.n_studies).double()
+        for q, encoding in enumerate(self._encodings):
+            trials = torch.nonzero(self._study_index == q).flatten()
+            there = self._trials.latents(self._trials.place[trials], encoding)
+            similarity[q] = matern((here[trials] - there).square().sum(dim=-1)).mean()
+        relevance = similarity + _LEAST_SIMILARITY
+        return relevance / relevance.sum()

@@ -1,0 +1,105 @@
+"""Spaces too large to list: evolution and local search on the acquisition."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.study_model import StudyModel
+
+
+class EvolutionarySearch:
+    """Maximizes an acquisition by evolution from the best trials and random architectures.
+
+    Args:
+        space: The space.
+        model: The study's model.
+    """
+
+    _N_RANDOM = 256
+    _N_PARENTS = 32
+    _N_CHILDREN = 4  # per parent
+    _MAX_ROUNDS = 12
+
+    def __init__(self, space: Space, model: StudyModel) -> None:
+        self._space = space
+        self._model = model
+        self._inputs = FeatureInputs(model.features.blocks)
+
+    def inputs(self, X: np.ndarray) -> Tensor:
+        """Compute the features of ``n x P`` architectures: ``n x d``."""
+        return self._model.features(X)
+
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """Predict from the past alone: ``n x d`` -> ``n``."""
+        return self._inputs.prior_mean(x)
+
+    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
+        return self._model.fit(self._inputs, self.inputs(X), y)
+
+    def maximize(
+        self,
+        ranking: Ranking,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Find a good architecture (``P``) that agrees with ``fixed`` and is not avoided.
+
+        Each round adds the best candidate's neighbors and mutants of the best few.
+
+        Args:
+            ranking: Ranks inputs.
+            start: ``s x P`` architectures worth looking around, best first.
+            avoided: ``m x P`` architectures not to choose unless nothing else is left.
+            fixed: Choices that are made already.
+            rng: Generator of candidates drawn at random.
+        """
+        pool = self._agreeing(
+            np.concatenate([start, self._space.sample(self._N_RANDOM, rng)]), fixed
+        )
+        x = self.inputs(pool)
+        values = ranking.values(x)
+        for _ in range(self._MAX_ROUNDS):
+            best = torch.argsort(values, descending=True, stable=True).numpy()
+            new = _without(self._agreeing(self._offspring(pool[best], rng), fixed), pool)
+            if len(new) == 0:
+                break
+            added = self.inputs(new)
+            pool, x = np.concatenate([pool, new]), torch.cat([x, added])
+            values = torch.cat([values, ranking.values(added)])
+        allowed = ~_contained(pool, avoided)
+        rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
+        return np.asarray(pool[ranking.best(x, rows)])
+
+    def _offspring(self, ranked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        parents = ranked[: self._N_PARENTS]
+        return np.concatenate([self._space.neighbors(parents[0]), self._mutants(parents, rng)])
+
+    def _agreeing(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+        return np.unique(with_fixed(self._space, X, fixed), axis=0)
+
+    def _mutants(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Redraw each parameter of the parents with probability ``2 / P``."""
+        X = parents.repeat(self._N_CHILDREN, axis=0)
+        redrawn = rng.random(X.shape) < 2 / X.shape[1]
+        return np.where(redrawn, self._space.sample(len(X), rng), X)
+
+
+def _contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """``n`` bool: the rows of ``X`` that are among ``others``."""
+    known = {row.tobytes() for row in np.ascontiguousarray(others, dtype=np.int64)}
+    return np.array([row.tobytes() in known for row in np.ascontiguousarray(X)], dtype=bool)
+
+
+def _without(X: np.ndarray, others: np.ndarray) -> np.ndarray:
+    return np.asarray(X[~_contained(X, others)])

@@ -1,0 +1,159 @@
+"""Listed spaces: every architecture is a candidate, encoded once for all suggestions."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.kernels import gaussian
+from optuna_tnas.surrogate.kernels import matern
+from optuna_tnas.surrogate.study_model import StudyModel
+
+
+_MAX_CACHED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
+
+
+class TableInputs(FeatureInputs):
+    """A GP's inputs that are positions in a table of features: ``... x n x 1`` float64.
+
+    The trials' correlations with the whole table never change, so they are kept. A trial's are
+    computed by themselves: in a batch they would round otherwise in a search that was resumed.
+
+    Args:
+        table: ``C x d`` float64 features.
+        blocks: Columns of the features.
+    """
+
+    def __init__(self, table: Tensor, blocks: Blocks) -> None:
+        super().__init__(blocks)
+        self.table = table
+        self.positions = torch.arange(len(table)).double().unsqueeze(-1)
+        self._latents = table[:, blocks.latents].contiguous()
+        self._structure = table[:, blocks.structure].contiguous()
+        self._lengths = (self._latents.square().sum(1), self._structure.square().sum(1))
+        self._prior_mean = blocks.prior_mean(table)
+        self._kept: list[int] = []  # positions of the rows below
+        self._rows = table.new_empty(2, 0, len(table))
+
+    def features(self, x: Tensor) -> Tensor:
+        """Look up: ``... x n x 1`` -> ``... x n x d``."""
+        return self.table[x.squeeze(-1).long()]
+
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """Look up: ``... x n x 1`` -> ``... x n``."""
+        return self._prior_mean[x.squeeze(-1).long()]
+
+    def correlations(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+        """Look up what is kept: ``... x n x 1`` and ``... x m x 1`` -> ``... x n x m``."""
+        if x1.ndim != 2 or x2.ndim != 2 or len(x1) * len(self.table) > _MAX_CACHED:
+            return super().correlations(x1, x2)
+        rows = self._rows_of(x1.squeeze(-1).long().tolist())
+        if not torch.equal(x2, self.positions):
+            rows = rows[..., x2.squeeze(-1).long()]
+        return rows[0], rows[1]
+
+    def _rows_of(self, positions: list[int]) -> Tensor:
+        """Correlations with the whole table, without a copy where a search just goes on."""
+        n = len(positions)
+        for start in range(len(self._kept) - n + 1):
+            if self._kept[start : start + n] == positions:
+                return self._rows[:, start : start + n]
+        if self._kept == positions[: len(self._kept)]:
+            self._append(positions[len(self._kept) :])
+        else:
+            self._rebuild(positions)
+        return self._rows[:, :n]
+
+    def _append(self, positions: list[int]) -> None:
+        missing = len(self._kept) + len(positions) - self._rows.shape[1]
+        if missing > 0:
+            more = self._rows.new_empty(2, missing + 16, len(self.table))
+            self._rows = torch.cat([self._rows, more], dim=1)
+        for position in positions:
+            self._rows[:, len(self._kept)] = self._row(position)
+            self._kept.append(position)
+
+    def _rebuild(self, positions: list[int]) -> None:
+        """Reorder the rows, and compute those that are new."""
+        known = {position: row for row, position in enumerate(self._kept)}
+        rows = self._rows.new_empty(2, len(positions) + 16, len(self.table))
+        for i, position in enumerate(positions):
+            row = known.get(position)
+            rows[:, i] = self._row(position) if row is None else self._rows[:, row]
+        self._rows, self._kept = rows, positions
+
+    def _row(self, position: int) -> Tensor:
+        """Correlations of one candidate with all: ``2 x C``."""
+        squared = [
+            (lengths + lengths[position] - 2 * part @ part[position]).clamp_min_(0)
+            for lengths, part in zip(self._lengths, (self._latents, self._structure), strict=True)
+        ]
+        return torch.stack([matern(squared[0]), gaussian(squared[1])])
+
+
+class ExhaustiveSearch:
+    """Maximizes an acquisition over a whole listed space.
+
+    Architectures that are the same network share one candidate.
+
+    Args:
+        space: The space.
+        model: The study's model.
+    """
+
+    def __init__(self, space: Space, model: StudyModel) -> None:
+        self._space = space
+        self._X = space.enumerate()  # N x P
+        self._indices = space.codes(self._X)  # N, ascending
+        self._class = space.to_graphs(self._X).pruned().classes()[1]  # N
+        first = np.unique(self._class, return_index=True)[1]
+        self._model = model
+        self._inputs = TableInputs(model.features(self._X[first]), model.features.blocks)
+
+    def inputs(self, X: np.ndarray) -> Tensor:
+        """Look up the positions of ``n x P`` architectures among the candidates: ``n x 1``."""
+        return torch.from_numpy(self._classes_of(X)).double().unsqueeze(-1)
+
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """Predict from the past alone: ``n x 1`` -> ``n``."""
+        return self._inputs.prior_mean(x)
+
+    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
+        return self._model.fit(self._inputs, self.inputs(X), y)
+
+    def maximize(
+        self,
+        ranking: Ranking,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Find the best architecture (``P``) that agrees with ``fixed`` and whose network is new.
+
+        If every network was tried: the best architecture not tried itself; else the best.
+        """
+        rows = self._allowed(avoided, fixed)
+        chosen = ranking.best(self._inputs.positions, np.unique(self._class[rows]))
+        return np.asarray(self._X[rows[self._class[rows] == chosen][0]])
+
+    def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:
+        """Positions of the architectures to choose from."""
+        agreeing = agrees(self._space, self._X, fixed)
+        new_network = agreeing & ~np.isin(self._class, self._classes_of(avoided))
+        if new_network.any():
+            return np.flatnonzero(new_network)
+        new = agreeing & ~np.isin(self._indices, self._space.codes(avoided))
+        return np.flatnonzero(new if new.any() else agreeing)
+
+    def _classes_of(self, X: np.ndarray) -> np.ndarray:
+        return np.asarray(self._class[np.searchsorted(self._indices, self._space.codes(X))])

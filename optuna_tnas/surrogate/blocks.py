@@ -1,0 +1,38 @@
+"""Named columns of a GP's inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Columns of a feature vector by what they hold.
+
+    Attributes:
+        latents: xi's output, divided by the lengthscale where a kernel of lengthscale 1 reads it.
+        structure: Weisfeiler-Lehman counts, see ``optuna_tnas.encoders.structure``.
+        predictions: Posterior means of the past studies' GPs, each times its relevance.
+    """
+
+    latents: slice
+    structure: slice
+    predictions: slice
+
+    @classmethod
+    def of_widths(cls, latents: int, structure: int = 0, predictions: int = 0) -> Blocks:
+        """Lay the blocks side by side in this order."""
+        ends = np.cumsum([latents, structure, predictions]).tolist()
+        return cls(slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2]))
+
+    @property
+    def n_predictions(self) -> int:
+        """Number Q of past studies that predict."""
+        return int(self.predictions.stop - self.predictions.start)
+
+    def prior_mean(self, features: Tensor) -> Tensor:
+        """Sum the past studies' predictions: ``... x d`` -> ``...``; 0 without a past."""
+        return features[..., self.predictions].sum(dim=-1)
