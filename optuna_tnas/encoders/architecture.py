@@ -72,11 +72,15 @@ class _Walk(nn.Module):
     def forward(self, features: Tensor, edges: Tensor) -> Tensor:
         """``B x V x n_ops``, ``B x V x V`` -> ``B x H``."""
         n_graphs, n_slots, _ = features.shape
-        incoming = features.new_zeros(n_graphs, self.cell.hidden_size)
+        read = edges.any(dim=0).cpu()  # V x V: the edges that any graph of the batch has
         messages: list[Tensor] = []
         for v in range(n_slots):
-            if v > 0:
-                incoming = torch.einsum("bu,ubh->bh", edges[:, :v, v], torch.stack(messages))
+            sources = read[:v, v].nonzero().flatten().tolist()
+            if sources:
+                stacked = torch.stack([messages[u] for u in sources])
+                incoming = torch.einsum("bu,ubh->bh", edges[:, sources, v], stacked)
+            else:
+                incoming = features.new_zeros(n_graphs, self.cell.hidden_size)
             state = self.cell(features[:, v], incoming)
             messages.append(torch.sigmoid(self.gate(state)) * self.map(state))
         last: Tensor = state

@@ -21,6 +21,7 @@ SQUARED_LENGTHSCALE = 0.3
 _N_BUCKETS = 256
 _N_REFERENCE = 2048
 _MAX_WIDTH = 128
+_LEAST_VARIANCE = 1e-12  # of a principal component, relative to the first: below is rounding
 
 
 class StructureEncoder:
@@ -38,8 +39,12 @@ class StructureEncoder:
     def __init__(self, space: Space) -> None:
         self._space = space
         reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
-        _, axes = np.linalg.eigh(reference.T @ reference)  # ascending
-        self._axes = axes[:, ::-1][:, : min(_MAX_WIDTH, np.linalg.matrix_rank(reference))]
+        used = reference.any(axis=0)  # most buckets of a small space are empty
+        part = torch.from_numpy(reference[:, used])
+        variances, axes = torch.linalg.eigh(part.mT @ part)  # ascending
+        width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
+        self._axes = torch.zeros(len(used), width, dtype=part.dtype)
+        self._axes[torch.from_numpy(used)] = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
 
     @property
     def width(self) -> int:
@@ -48,7 +53,7 @@ class StructureEncoder:
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """``n x P`` -> ``n x width`` float64, for a kernel of lengthscale 1."""
-        return torch.from_numpy(self._counts(X) @ self._axes / SQUARED_LENGTHSCALE**0.5)
+        return torch.from_numpy(self._counts(X)) @ self._axes
 
     def _counts(self, X: np.ndarray) -> np.ndarray:
         graphs = self._space.to_graphs(X).pruned()
@@ -69,10 +74,12 @@ def _hashed(colors: np.ndarray, present: np.ndarray) -> np.ndarray:
     Colors share buckets with random signs (Weinberger et al., "Feature hashing for large scale
     multitask learning", ICML 2009), so products are right on average.
     """
-    counts = np.zeros((len(colors), _N_BUCKETS))
-    rows = np.broadcast_to(np.arange(len(colors))[:, None], colors.shape)
     hashes = mix(colors, salt=7)
     signs = np.where(hashes >> np.uint64(63), -1.0, 1.0) * present
-    np.add.at(counts, (rows, hashes % np.uint64(_N_BUCKETS)), signs)
+    buckets = (hashes % np.uint64(_N_BUCKETS)).astype(np.int64)
+    buckets += np.arange(len(colors))[:, None] * _N_BUCKETS
+    size = len(colors) * _N_BUCKETS
+    counts = np.bincount(buckets.ravel(), weights=signs.ravel(), minlength=size)
+    counts = counts.reshape(-1, _N_BUCKETS)
     norms = np.linalg.norm(counts, axis=1, keepdims=True)
     return np.asarray(counts / np.maximum(norms, 1e-9))

@@ -23,10 +23,10 @@ class EvolutionarySearch:
         model: The study's model.
     """
 
-    _N_RANDOM = 256
-    _N_PARENTS = 32
-    _N_CHILDREN = 4  # per parent
-    _MAX_ROUNDS = 12
+    _N_RANDOM = 64
+    _N_PARENTS = 16
+    _N_CHILDREN = 2  # per parent
+    _MAX_ROUNDS = 8
 
     def __init__(self, space: Space, model: StudyModel) -> None:
         self._space = space

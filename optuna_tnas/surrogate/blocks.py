@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,3 @@ class Blocks:
     def n_predictions(self) -> int:
         """Number Q of past studies that predict."""
         return int(self.predictions.stop - self.predictions.start)
-
-    def prior_mean(self, features: Tensor) -> Tensor:
-        """Sum the past studies' predictions: ``... x d`` -> ``...``; 0 without a past."""
-        return features[..., self.predictions].sum(dim=-1)

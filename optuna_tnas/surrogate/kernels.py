@@ -82,9 +82,13 @@ class FeatureInputs:
         deep = squared[..., self.blocks.latents].sum(dim=-1)
         return matern(deep), gaussian(squared[..., self.blocks.structure].sum(dim=-1))
 
+    def predictions(self, x: Tensor) -> Tensor:
+        """Take the past studies' predictions: ``... x n x d`` -> ``... x n x Q``."""
+        return self.features(x)[..., self.blocks.predictions]
+
     def prior_mean(self, x: Tensor) -> Tensor:
         """Sum the past studies' predictions: ``... x n x d`` -> ``... x n``."""
-        return self.blocks.prior_mean(self.features(x))
+        return self.predictions(x).sum(dim=-1)
 
 
 class TransferKernel(Kernel):
@@ -148,15 +152,22 @@ class TransferKernel(Kernel):
 
 
 def squared_distance(x1: Tensor, x2: Tensor) -> Tensor:
-    """Squared Euclidean distances: ``... x n x d``, ``... x m x d`` -> ``... x n x m``."""
-    lengths = x1.square().sum(dim=-1)[..., :, None] + x2.square().sum(dim=-1)[..., None, :]
-    return (lengths - 2 * x1 @ x2.mT).clamp_min_(0)
+    """Squared Euclidean distances: ``... x n x d``, ``... x m x d`` -> ``... x n x m``.
+
+    ``|a|^2 + |b|^2 - 2 a b`` as one product of matrices.
+    """
+    first = x1.square().sum(dim=-1, keepdim=True)
+    second = x2.square().sum(dim=-1, keepdim=True)
+    left = torch.cat([-2 * x1, first, torch.ones_like(first)], dim=-1)
+    right = torch.cat([x2, torch.ones_like(second), second], dim=-1)
+    return (left @ right.mT).clamp_min_(0)
 
 
 def matern(squared: Tensor) -> Tensor:
     """Matern 5/2 with lengthscale 1, of squared distances."""
     a = (5 * squared).sqrt_()
-    return (1 + a + a.square() / 3).mul_(torch.exp(-a))
+    polynomial = (a / 3).add_(1).mul_(a).add_(1)  # 1 + a + a^2 / 3
+    return polynomial.mul_(a.neg_().exp_())
 
 
 def gaussian(squared: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ MAX_TRIALS = 2000  # A study's GP is conditioned on at most this many trials, dr
 # not fitted: the deep kernel has seen these very trials, so the evidence would leave nothing to
 # the structure and nothing to the noise.
 _VARIANCES, _NOISE = (0.5, 0.5), 0.1
-_CHUNK = 1024  # architectures predicted at a time
+_CHUNK = 256  # architectures predicted at a time: their correlations stay in the cache
 # Added to every similarity, so that studies equally unlike the data set count equally.
 _LEAST_SIMILARITY = 0.01
 
@@ -169,6 +169,7 @@ class PastPredictor:
         self, past: PastStudies, network: DeepKernelGP, structure: StructureEncoder
     ) -> None:
         self._network, self._structure = network, structure
+        self._lengthscale = network.hyperparameters.lengthscale
         self._trials = _EncodedTrials(network, structure, past.X)
         self._study_index = torch.from_numpy(past.study_index)
         self._encodings = past.dataset_encodings
@@ -189,15 +190,17 @@ class PastPredictor:
         where = (row, self._study_index[trials])
         return sums.index_put(where, alpha[trials], accumulate=True)
 
-    def _group(self, alpha: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """For each distinct data set: its encoding, trials' scaled latents, coefficients."""
+    def _group(self, alpha: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """For each distinct data set: its encoding, trials' scaled latents, studies, alpha."""
         encodings, group = torch.unique(self._encodings, dim=0, return_inverse=True)
         groups = []
         for g, encoding in enumerate(encodings):
             trials = torch.nonzero(group[self._study_index] == g).flatten()
             places = torch.unique(self._trials.place[trials])
             latents = self._trials.latents(places, encoding)
-            groups.append((encoding, latents, self._by_architecture(alpha, places, trials)))
+            studies = torch.nonzero(group == g).flatten()
+            coefficients = self._by_architecture(alpha, places, trials)[:, studies]
+            groups.append((encoding, latents, studies, coefficients))
         return groups
 
     @torch.no_grad()
@@ -222,14 +225,10 @@ class PastPredictor:
     def _predict_chunk(self, encoded: Tensor, structure: Tensor) -> Tensor:
         squared = squared_distance(structure, self._trials.structure)
         predictions = gaussian(squared) @ self._alpha
-        for encoding, trials, alpha in self._groups:
+        for encoding, trials, studies, alpha in self._groups:
             latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
-            predictions += matern(squared_distance(latents, trials)) @ alpha
+            predictions[:, studies] += matern(squared_distance(latents, trials)) @ alpha
         return predictions
-
-    @property
-    def _lengthscale(self) -> float:
-        return self._network.hyperparameters.lengthscale
 
     @torch.no_grad()
     def relevance(self, sample: DatasetSample | None) -> Tensor:

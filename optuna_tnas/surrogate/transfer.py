@@ -95,7 +95,7 @@ class _Trials:
 
     def __init__(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> None:
         self.inputs, self.x, self.y = inputs, x, y
-        self.predictions = inputs.features(x)[:, inputs.blocks.predictions]
+        self.predictions = inputs.predictions(x)
         self.correlations = torch.stack(inputs.correlations(x, x))
 
     @property
@@ -171,4 +171,4 @@ class PastMean(Mean):
 
     def forward(self, x: Tensor) -> Tensor:
         """``... x n x d`` -> ``... x n``."""
-        return self._inputs.features(x)[..., self._inputs.blocks.predictions] @ self.weights
+        return self._inputs.predictions(x) @ self.weights
