@@ -239,7 +239,7 @@ def milliseconds(suggestions: Sequence[Mapping[str, float]], part: str) -> float
 
 def rows(case: str, measured: Mapping[str, Mapping[str, Any]]) -> Iterator[list[str]]:
     """The table's rows of one case."""
-    timed = [part for part in ("reading trials", "fit", "scoring")]
+    timed = ["reading trials", "fit", "scoring"]
     for setting, times in measured.items():
         for name, suggestions in times.items():
             ms = milliseconds(suggestions, "all")

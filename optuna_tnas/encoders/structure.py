@@ -39,11 +39,11 @@ class StructureEncoder:
     def __init__(self, space: Space) -> None:
         self._space = space
         reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
-        used = reference.any(axis=0)  # most buckets of a small space are empty
+        used = np.flatnonzero(reference.any(axis=0))  # most buckets of a small space are empty
         part = torch.from_numpy(reference[:, used])
         variances, axes = torch.linalg.eigh(part.mT @ part)  # ascending
         width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
-        self._axes = torch.zeros(len(used), width, dtype=part.dtype)
+        self._axes = torch.zeros(reference.shape[1], width, dtype=part.dtype)
         self._axes[torch.from_numpy(used)] = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
 
     @property

@@ -21,7 +21,7 @@ from optuna_tnas.surrogate.numerics import cholesky
 
 
 # The variance's bound conditions on so many of the last trials.
-_N_BOUNDING = 48
+_N_BOUNDING = 16
 
 
 class StudyGP(SingleTaskGP):
