@@ -39,18 +39,13 @@ class TableInputs(FeatureInputs):
         self._latents = table[:, blocks.latents].contiguous()
         self._structure = table[:, blocks.structure].contiguous()
         self._lengths = (self._latents.square().sum(1), self._structure.square().sum(1))
-        self._predictions = table[:, blocks.predictions].contiguous()
-        self._prior_mean = self._predictions.sum(dim=1)
+        self._prior_mean = table[:, blocks.prior_mean].sum(dim=1)
         self._kept: list[int] = []  # positions of the rows below
         self._rows = table.new_empty(2, 0, len(table))
 
     def features(self, x: Tensor) -> Tensor:
         """Look up: ``... x n x 1`` -> ``... x n x d``."""
         return self.table[x.squeeze(-1).long()]
-
-    def predictions(self, x: Tensor) -> Tensor:
-        """Look up: ``... x n x 1`` -> ``... x n x Q``."""
-        return self._predictions[x.squeeze(-1).long()]
 
     def prior_mean(self, x: Tensor) -> Tensor:
         """Look up: ``... x n x 1`` -> ``... x n``."""

@@ -14,20 +14,20 @@ class Blocks:
     Attributes:
         latents: xi's output, divided by the lengthscale where a kernel of lengthscale 1 reads it.
         structure: Weisfeiler-Lehman counts, see ``optuna_tnas.encoders.structure``.
-        predictions: Posterior means of the past studies' GPs, each times its relevance.
+        prior_mean: The past studies' prediction, one column; none without a past.
     """
 
     latents: slice
     structure: slice
-    predictions: slice
+    prior_mean: slice
 
     @classmethod
-    def of_widths(cls, latents: int, structure: int = 0, predictions: int = 0) -> Blocks:
+    def of_widths(cls, latents: int, structure: int = 0, prior_mean: int = 0) -> Blocks:
         """Lay the blocks side by side in this order."""
-        ends = np.cumsum([latents, structure, predictions]).tolist()
+        ends = np.cumsum([latents, structure, prior_mean]).tolist()
         return cls(slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2]))
 
     @property
-    def n_predictions(self) -> int:
-        """Number Q of past studies that predict."""
-        return int(self.predictions.stop - self.predictions.start)
+    def has_past(self) -> bool:
+        """Whether past studies predict."""
+        return bool(self.prior_mean.stop > self.prior_mean.start)

@@ -68,12 +68,14 @@ class Point:
         loss: Minus its logarithm, without constants.
         gradient: Derivatives of the loss by the logarithms of the scales.
         hessian: Approximate second derivatives.
+        factor: ``n x n``, lower Cholesky factor of ``K``.
         alpha: ``n``, ``K^-1 (y / g - mu)``.
     """
 
     loss: float
     gradient: np.ndarray
     hessian: np.ndarray
+    factor: Tensor
     alpha: Tensor
 
 
@@ -83,11 +85,13 @@ class Fit:
 
     Attributes:
         scales: The scales.
+        factor: ``n x n``, lower Cholesky factor of ``K``.
         alpha: ``n``, ``K^-1 (y / g - mu)``.
         log_evidence: Logarithm of the posterior density without its constants.
     """
 
     scales: Scales
+    factor: Tensor
     alpha: Tensor
     log_evidence: float
 
@@ -122,7 +126,7 @@ class Evidence:
             options={"gtol": _TOLERANCE, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
         )
         best = at(tuple(found.x))
-        return Fit(Scales.of(found.x), best.alpha, -best.loss)
+        return Fit(Scales.of(found.x), best.factor, best.alpha, -best.loss)
 
     def evaluate(self, logarithms: np.ndarray) -> Point:
         """Compute minus the log posterior without its constants, and its derivatives.
@@ -147,6 +151,7 @@ class Evidence:
             loss=quadratic / 2 + log_volume,
             gradient=gradient + deviation / self._prior,
             hessian=hessian + np.diag(self._prior**-2),
+            factor=factor,
             alpha=alpha,
         )
 

@@ -34,7 +34,7 @@ class LatentMap:
 
 
 class FeatureMap:
-    """Architectures to latents, structure and the past studies' predictions.
+    """Architectures to latents, structure and the past studies' prediction.
 
     Args:
         network: The encoders.
@@ -54,9 +54,10 @@ class FeatureMap:
         with torch.no_grad():
             self._dataset = network.encode_dataset(dataset)
             self._lengthscale = network.hyperparameters.lengthscale
-            self._relevance = past.relevance(dataset) if past else torch.empty(0)
-        n_studies = past.n_studies if past else 0
-        self.blocks = Blocks.of_widths(network.config.joint_layers[-1], structure.width, n_studies)
+            self._relevance = past.relevance(dataset).unsqueeze(1) if past else torch.empty(0)
+        self.blocks = Blocks.of_widths(
+            network.config.joint_layers[-1], structure.width, int(past is not None)
+        )
 
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:
@@ -65,5 +66,5 @@ class FeatureMap:
         latents = self._network.latents(encoded, self._dataset) / self._lengthscale
         if self._past is None:
             return torch.cat([latents, structure], dim=-1)
-        predictions = self._past.predict(encoded, structure) * self._relevance
-        return torch.cat([latents, structure, predictions], dim=-1)
+        predicted = self._past.predict(encoded, structure, self._relevance)
+        return torch.cat([latents, structure, predicted], dim=-1)

@@ -20,7 +20,7 @@ from optuna_tnas.surrogate.kernels import TransferKernel
 from optuna_tnas.surrogate.numerics import cholesky
 
 
-# The variance's bound conditions on so many of the last trials.
+# The variance's bound conditions on so many of the first trials.
 _N_BOUNDING = 16
 
 
@@ -38,32 +38,37 @@ class StudyGP(SingleTaskGP):
     log_evidence = 0.0
 
     @cached_property
-    def _noisy(self) -> Tensor:
-        """The outcomes' covariance ``K``. Needs fixed hyper-parameters."""
-        train = self.train_inputs[0]
-        covariance: Tensor = self.covar_module(train).to_dense().clone()
+    def factor(self) -> Tensor:
+        """The lower Cholesky factor ``L`` of ``K``: ``n x n``. Needs fixed hyper-parameters."""
+        covariance: Tensor = self.covar_module(self.train_inputs[0]).to_dense().clone()
         covariance.diagonal().add_(self.likelihood.noise)
-        return covariance
+        return cholesky(covariance)
+
+    @cached_property
+    def alpha(self) -> Tensor:
+        """The trials' coefficients ``a`` in the posterior mean: ``n``."""
+        residual: Tensor = self.train_targets - self.mean_module(self.train_inputs[0])
+        return torch.cholesky_solve(residual.unsqueeze(-1), self.factor).squeeze(-1)
 
     @cached_property
     def _whiten(self) -> Tensor:
-        """``L^-1`` of the trials that lower the variance: ``m x m``, the last ones."""
-        return _inverse_factor(self._noisy)
+        """``L^-1`` of the trials that lower the variance: ``m x m``, the first ones.
 
-    @cached_property
-    def _alpha(self) -> Tensor:
-        """The trials' coefficients in the posterior mean: ``n``."""
-        residual: Tensor = self.train_targets - self.mean_module(self.train_inputs[0])
-        return self._whiten.mT @ (self._whiten @ residual)
+        The noise bounds its condition, so that products with the inverse are as good as solving,
+        and twice as fast.
+        """
+        identity = torch.eye(len(self.factor)).to(self.factor)
+        return torch.linalg.solve_triangular(self.factor, identity, upper=False)
 
     def optimistic(self) -> StudyGP:
-        """Bound this GP: the same mean, and a variance that only the last trials lower.
+        """Bound this GP: the same mean, and a variance that only the first trials lower.
 
         Every trial lowers the variance, so this one is at least the GP's, at a part of the cost.
+        The factor of the first trials is a part of that of all.
         """
         twin = copy(self)
-        few = self._noisy[-_N_BOUNDING:, -_N_BOUNDING:]
-        twin._alpha, twin._whiten = self._alpha, _inverse_factor(few)
+        twin.alpha, twin.factor = self.alpha, self.factor[:_N_BOUNDING, :_N_BOUNDING]
+        twin.__dict__.pop("_whiten", None)
         return twin
 
     def posterior(  # noqa: D102 (as in SingleTaskGP)
@@ -73,7 +78,7 @@ class StudyGP(SingleTaskGP):
         assert all(value is None for value in kwargs.values())
         flat = X.reshape(-1, X.shape[-1])
         mean = self.mean_module(flat) + self._explained(flat)
-        lowering = self.train_inputs[0][-len(self._whiten) :]
+        lowering = self.train_inputs[0][: len(self._whiten)]
         whitened = self._whiten @ self.covar_module(lowering, flat).to_dense()
         covariance = self._covariance(X, whitened)
         return GPyTorchPosterior(MultivariateNormal(mean.reshape(X.shape[:-1]), covariance))
@@ -82,8 +87,8 @@ class StudyGP(SingleTaskGP):
         """The trials' part of the posterior mean at ``b x d`` inputs: ``b``."""
         train = self.train_inputs[0]
         if isinstance(self.covar_module, TransferKernel):
-            return self.covar_module.weighted_sum(self._alpha, train, flat)
-        explained: Tensor = self._alpha @ self.covar_module(train, flat).to_dense()
+            return self.covar_module.weighted_sum(self.alpha, train, flat)
+        explained: Tensor = self.alpha @ self.covar_module(train, flat).to_dense()
         return explained
 
     def _covariance(self, X: Tensor, whitened: Tensor) -> Tensor:
@@ -97,17 +102,6 @@ class StudyGP(SingleTaskGP):
         jitter = 1e-9 * torch.eye(X.shape[-2]).to(X)
         prior: Tensor = self.covar_module(X).to_dense()
         return prior - blocks @ blocks.mT + jitter
-
-
-def _inverse_factor(covariance: Tensor) -> Tensor:
-    """Invert the Cholesky factor of ``n x n``.
-
-    The noise bounds its condition, so that products with the inverse are as good as solving, and
-    twice as fast.
-    """
-    factor = cholesky(covariance)
-    identity = torch.eye(len(factor)).to(factor)
-    return torch.linalg.solve_triangular(factor, identity, upper=False)
 
 
 class Mixture:

@@ -82,13 +82,9 @@ class FeatureInputs:
         deep = squared[..., self.blocks.latents].sum(dim=-1)
         return matern(deep), gaussian(squared[..., self.blocks.structure].sum(dim=-1))
 
-    def predictions(self, x: Tensor) -> Tensor:
-        """Take the past studies' predictions: ``... x n x d`` -> ``... x n x Q``."""
-        return self.features(x)[..., self.blocks.predictions]
-
     def prior_mean(self, x: Tensor) -> Tensor:
-        """Sum the past studies' predictions: ``... x n x d`` -> ``... x n``."""
-        return self.predictions(x).sum(dim=-1)
+        """Take the past studies' prediction: ``... x n x d`` -> ``... x n``; 0 without a past."""
+        return self.features(x)[..., self.blocks.prior_mean].sum(dim=-1)
 
 
 class TransferKernel(Kernel):

@@ -206,29 +206,34 @@ class PastPredictor:
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:
         """Predict the outcomes of ``n x P`` architectures on each past data set: ``n x Q``."""
-        return self.predict(self._network.encode_architectures(X), self._structure(X))
+        each = torch.eye(self.n_studies).double()
+        return self.predict(self._network.encode_architectures(X), self._structure(X), each)
 
     @torch.no_grad()
-    def predict(self, encoded: Tensor, structure: Tensor) -> Tensor:
-        """Predict each past study's outcome on its own data set.
+    def predict(self, encoded: Tensor, structure: Tensor, weights: Tensor) -> Tensor:
+        """Predict weighted sums of the past studies' outcomes, each on its own data set.
 
         Args:
             encoded: ``n x L``, psi's encodings of architectures.
             structure: ``n x S`` of the same.
+            weights: ``Q x W`` float64.
 
         Returns:
-            ``n x Q`` float64.
+            ``n x W`` float64.
         """
-        chunks = zip(encoded.split(_CHUNK), structure.split(_CHUNK), strict=True)
-        return torch.cat([self._predict_chunk(*chunk) for chunk in chunks])
-
-    def _predict_chunk(self, encoded: Tensor, structure: Tensor) -> Tensor:
-        squared = squared_distance(structure, self._trials.structure)
-        predictions = gaussian(squared) @ self._alpha
-        for encoding, trials, studies, alpha in self._groups:
-            latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
-            predictions[:, studies] += matern(squared_distance(latents, trials)) @ alpha
-        return predictions
+        counts = self._alpha @ weights
+        groups = [
+            (encoding, latents, alpha @ weights[studies])
+            for encoding, latents, studies, alpha in self._groups
+        ]
+        predicted = []
+        for e, s in zip(encoded.split(_CHUNK), structure.split(_CHUNK), strict=True):
+            sums = gaussian(squared_distance(s, self._trials.structure)) @ counts
+            for encoding, trials, alpha in groups:
+                latents = self._network.latents(e, encoding.to(e)) / self._lengthscale
+                sums += matern(squared_distance(latents, trials)) @ alpha
+            predicted.append(sums)
+        return torch.cat(predicted)
 
     @torch.no_grad()
     def relevance(self, sample: DatasetSample | None) -> Tensor:

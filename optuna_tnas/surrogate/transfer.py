@@ -1,16 +1,11 @@
 """The default model of a study: what the past predicts, and a residual that can unlearn it.
 
-With the study's unit ``g``, the past studies' predictions ``mu_q``, each times its relevance, and
-the correlations ``R_j``::
+With the study's unit ``g``, the past studies' joint prediction ``mu`` and the correlations
+``R_j``::
 
-    y = g (c + w mu + sum_q b_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
+    y = g (c + w mu + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-``mu`` is the sum of the ``mu_q``. The constant ``c``, the weight ``w`` of the past as a whole and
-the studies' weights ``b_q``, which sum to 0, have normal priors; those of ``c`` and the ``b_q``
-are around 0. All three are integrated out while the rest is fitted, ``c`` and ``w`` also when
-candidates are scored. The ``b_q`` are then the most probable ones: as uncertain ones they would
-count as chances of improvement, and expected improvement would go after whatever any single past
-study promises.
+The constant ``c`` and the weight ``w`` of the past have normal priors and are integrated out.
 """
 
 from __future__ import annotations
@@ -25,7 +20,6 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.evidence import Evidence
-from optuna_tnas.surrogate.evidence import Fit
 from optuna_tnas.surrogate.evidence import Scales
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
@@ -42,34 +36,31 @@ CENTER = Scales(unit=1.0, variances=(1.0, 1.0), noise=0.02)
 
 @dataclass(frozen=True)
 class WeightPrior:
-    """Normal priors of the past studies' weights: a hypothesis on what the past says.
+    """Normal prior of the past's weight ``w``: a hypothesis on what the past says.
 
     Attributes:
-        mean: Prior mean of the weight of the past as a whole.
-        variance: Prior variance of that weight.
-        study_variance: Prior variance of the studies' weights around it, times Q for each of Q
-            studies, so that it is the same for the mean of any number of them.
+        mean: Its mean.
+        variance: Its variance.
     """
 
     mean: float
     variance: float
-    study_variance: float
 
 
 # The past carries over, and may still be turned around: a quarter of this variance does about as
 # well where the past is right, and takes far more trials where it is not.
-RELATED = WeightPrior(mean=1.0, variance=1.0, study_variance=4.0)
+RELATED = WeightPrior(mean=1.0, variance=1.0)
 # If the past is wrong, trials contradict it. If it is merely uninformative about the optimum they
 # may not, because all were taken where its prediction is high and flat.
-UNRELATED = WeightPrior(mean=0.0, variance=0.0, study_variance=0.0)
+UNRELATED = WeightPrior(mean=0.0, variance=0.0)
 
 
 class TransferModel:
     """Two GPs on a study, weighed by their evidence: the past is related to it, or unrelated.
 
     Args:
-        features: Latents, structure and the past's predictions on one data set.
-        hypotheses: Priors of the past's weights; the first one alone without a past.
+        features: Latents, structure and the past's prediction on one data set.
+        hypotheses: Priors of the past's weight; the first one alone without a past.
     """
 
     def __init__(
@@ -80,53 +71,49 @@ class TransferModel:
 
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
-        trials = _Trials(inputs, x, y)
-        hypotheses = self._hypotheses if inputs.blocks.n_predictions else self._hypotheses[:1]
-        return Mixture(*(fit_transfer_gp(trials, prior) for prior in hypotheses))
+        correlations = torch.stack(inputs.correlations(x, x))
+        hypotheses = self._hypotheses if inputs.blocks.has_past else self._hypotheses[:1]
+        gps = [fit_transfer_gp(inputs, x, y, correlations, prior) for prior in hypotheses]
+        return Mixture(*gps)
 
 
-class _Trials:
-    """A study's trials and what all hypotheses share of them.
+def fit_transfer_gp(
+    inputs: FeatureInputs, x: Tensor, y: Tensor, correlations: Tensor, prior: WeightPrior
+) -> StudyGP:
+    """Fit one hypothesis' GP.
 
-    Attributes:
-        predictions: ``n x Q``, the past studies' predictions.
-        correlations: ``2 x n x n``.
+    Args:
+        inputs: Reads ``x``.
+        x: ``n x d`` float64, n >= 1.
+        y: ``n`` float64 scaled outcomes.
+        correlations: ``2 x n x n`` of the trials, which all hypotheses share.
+        prior: The hypothesis.
     """
-
-    def __init__(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> None:
-        self.inputs, self.x, self.y = inputs, x, y
-        self.predictions = inputs.predictions(x)
-        self.correlations = torch.stack(inputs.correlations(x, x))
-
-    @property
-    def prior_mean(self) -> Tensor:
-        """``n``, the sum of the predictions."""
-        return self.predictions.sum(dim=1)
-
-    @property
-    def deviations(self) -> Tensor:
-        """``n x Q``, the predictions without their mean."""
-        n_studies = max(1, self.predictions.shape[1])
-        return self.predictions - self.prior_mean.unsqueeze(1) / n_studies
-
-
-def fit_transfer_gp(trials: _Trials, prior: WeightPrior) -> StudyGP:
-    """Fit one hypothesis' GP."""
-    fit = evidence(trials, prior).fit()
-    scales = fit.scales
+    fit = evidence(inputs, x, y, correlations, prior).fit()
+    unit = fit.scales.unit
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
-    likelihood.initialize(noise=scales.noise * scales.unit**2)
+    likelihood.initialize(noise=fit.scales.noise * unit**2)
     gp = StudyGP(
-        trials.x,
-        trials.y.unsqueeze(-1),
+        x,
+        y.unsqueeze(-1),
         likelihood=likelihood,
-        covar_module=_kernel(trials.inputs, scales, prior),
-        mean_module=PastMean(trials.inputs, scales.unit * _weights(trials, fit, prior)),
+        covar_module=_kernel(inputs, fit.scales, prior),
+        mean_module=PastMean(inputs, unit * prior.mean),
         outcome_transform=None,
     )
     gp.eval().requires_grad_(False)
     gp.log_evidence = fit.log_evidence
+    gp.factor, gp.alpha = unit * fit.factor, fit.alpha / unit
     return gp
+
+
+def evidence(
+    inputs: FeatureInputs, x: Tensor, y: Tensor, correlations: Tensor, prior: WeightPrior
+) -> Evidence:
+    """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
+    predicted = inputs.prior_mean(x)
+    fixed = MEAN_VARIANCE + prior.variance * torch.outer(predicted, predicted)
+    return Evidence(y, prior.mean * predicted, fixed, correlations, CENTER)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:
@@ -138,37 +125,19 @@ def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> Transf
     ).double()
 
 
-@torch.no_grad()
-def evidence(trials: _Trials, prior: WeightPrior) -> Evidence:
-    """Build the marginal likelihood that the scales are fitted to."""
-    predicted, deviations = trials.prior_mean, trials.deviations
-    fixed = MEAN_VARIANCE + prior.variance * torch.outer(predicted, predicted)
-    fixed += _study_variance(trials, prior) * deviations @ deviations.mT
-    return Evidence(trials.y, prior.mean * predicted, fixed, trials.correlations, CENTER)
-
-
-def _weights(trials: _Trials, fit: Fit, prior: WeightPrior) -> Tensor:
-    """Add the prior mean of ``w`` to the most probable ``b_q``: ``Q``."""
-    return prior.mean + _study_variance(trials, prior) * trials.deviations.mT @ fit.alpha
-
-
-def _study_variance(trials: _Trials, prior: WeightPrior) -> float:
-    return prior.study_variance * trials.predictions.shape[1]
-
-
 class PastMean(Mean):
-    """A weighted sum of the past studies' predictions.
+    """The past studies' prediction times a weight.
 
     Args:
         inputs: Reads the mean's inputs.
-        weights: ``Q``.
+        weight: The weight.
     """
 
-    def __init__(self, inputs: FeatureInputs, weights: Tensor) -> None:
+    def __init__(self, inputs: FeatureInputs, weight: float) -> None:
         super().__init__()
         self._inputs = inputs
-        self.weights = weights
+        self.weight = weight
 
     def forward(self, x: Tensor) -> Tensor:
         """``... x n x d`` -> ``... x n``."""
-        return self._inputs.predictions(x) @ self.weights
+        return self.weight * self._inputs.prior_mean(x)
