@@ -143,6 +143,8 @@ class Evidence:
         gradient[1:] *= [*scales.variances, scales.noise]
         hessian = self._curvature(scales, factor, alpha, scaled)
         hessian[0, 0] += fitted
+        free = np.isclose(scales.logarithms, logarithms)  # at its bound a scale has no slope
+        gradient, hessian = gradient * free, hessian * np.outer(free, free)
         return Point(
             loss=quadratic / 2 + log_volume,
             gradient=gradient + deviation / self._prior,
