@@ -108,11 +108,11 @@ def test_hessian_is_the_average_of_observed_and_expected(n: int, scales: Scales)
 
 
 def lbfgs(e: Evidence) -> float:
-    """Lowest loss that scipy's L-BFGS finds from the center and from two other places."""
+    """Lowest loss that scipy's L-BFGS finds from the center and from another place."""
     low, center = np.log(2 * MINIMUM_NOISE), e.center.logarithms
-    bounds = [(c - 9, c + 9) for c in center[:-1]] + [(low, 5)]
+    bounds = [(-9.0, 9.0)] * (len(center) - 1) + [(low, 9.0)]
     losses = []
-    for shift in (0.0, -1.0, 1.0):
+    for shift in (0.0, 1.0):
         found = minimize(
             lambda t: (e.evaluate(t).loss, e.evaluate(t).gradient),
             center + shift * np.array([0.5, 1.0, -1.0, 0.3]),
@@ -125,7 +125,7 @@ def lbfgs(e: Evidence) -> float:
     return min(losses)
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 5, 10, 30, 100, 250])
+@pytest.mark.parametrize("n", [1, 2, 5, 30, 120])
 @pytest.mark.parametrize("unit", [0.3, 1.0, 4.0])
 @pytest.mark.parametrize("noise", [0.0, 0.1, 1.0])
 def test_fit_reaches_the_minimum_that_lbfgs_reaches(n: int, unit: float, noise: float) -> None:
