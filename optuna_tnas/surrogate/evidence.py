@@ -30,7 +30,7 @@ _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 _MAX_STEPS = 50
 # Norm of the gradient at which the search ends: the loss is then within some thousandths of its
 # minimum, so the scales are known far better than so few trials determine them.
-_TOLERANCE = 0.1
+_TOLERANCE = 0.01
 _MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
 
 
