@@ -180,5 +180,5 @@ def test_contradictory_states_are_refused(
     change: Callable[[Tensor], Tensor],
 ) -> None:
     state = fit(surrogate, studies).state()
-    with pytest.raises(ValueError, match="architectures outside|another shape|not there"):
+    with pytest.raises(ValueError, match=r"architectures outside|another shape|not there"):
         PastStudies.from_state({**state, name: change(state[name])}, surrogate.network)
