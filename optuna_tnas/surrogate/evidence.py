@@ -30,7 +30,7 @@ _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 _MAX_STEPS = 50
 # Norm of the gradient at which the search ends: the loss is then within some thousandths of its
 # minimum, so the scales are known far better than so few trials determine them.
-_TOLERANCE = 0.1
+_TOLERANCE = 0.01
 _MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
 
 
@@ -147,6 +147,8 @@ class Evidence:
         gradient[1:] *= [*scales.variances, scales.noise]
         hessian = self._curvature(scales, factor, alpha, scaled)
         hessian[0, 0] += fitted
+        free = np.isclose(scales.logarithms, logarithms)  # at its bound a scale has no slope
+        gradient, hessian = gradient * free, hessian * np.outer(free, free)
         return Point(
             loss=quadratic / 2 + log_volume,
             gradient=gradient + deviation / self._prior,

@@ -66,7 +66,6 @@ class MetaSurrogate:
 
     Attributes:
         network: Encoders, kernel and the GP's hyper-parameters.
-        past: The past studies; None if there are none, or the model does not use them.
         warm_start: ``w x P`` int64, architectures to begin a search with, best first.
         model: Builds the model of a study.
         provenance: Plain data on the origin of the weights.
@@ -83,7 +82,7 @@ class MetaSurrogate:
         self.config = config or Config()
         self.network = DeepKernelGP(space, self.config, n_features, seed)
         self.network.requires_grad_(False).eval()
-        self.past: PastStudies | None = None
+        self._past: PastStudies | None = None
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.model: ModelOf = MODELS[self.config.gp]
         self.provenance: dict[str, Any] = {}
@@ -114,6 +113,16 @@ class MetaSurrogate:
     def structure(self) -> StructureEncoder:
         """The encoder of what architectures are made of; nothing is learned."""
         return StructureEncoder(self.space)
+
+    @property
+    def past(self) -> PastStudies | None:
+        """The past studies; None if there are none, or the model does not use them."""
+        return self._past
+
+    @past.setter
+    def past(self, past: PastStudies | None) -> None:
+        self._past = past
+        vars(self).pop("predictor", None)  # it has encoded others
 
     @cached_property
     def predictor(self) -> PastPredictor | None:

@@ -15,14 +15,9 @@ from optuna_tnas.encoders.structure import SQUARED_LENGTHSCALE
 from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.spaces import prune
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
 NAMES = ["small", "conditional", "nasbench201", "mobilenetv3"]
-
-
-def space_of(name: str, surrogate_of: Callable[[str], MetaSurrogate]) -> Space:
-    return surrogate_of(name).space
 
 
 def counts(graph: nx.DiGraph) -> list[Counter[Hashable]]:
@@ -52,9 +47,9 @@ def similarity(space: Space, a: np.ndarray, b: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", ["small", "conditional"])
 def test_products_are_the_mean_of_four_similarities(
-    name: str, surrogate_of: Callable[[str], MetaSurrogate]
+    name: str, space_named: Callable[[str], Space]
 ) -> None:
-    space = space_of(name, surrogate_of)
+    space = space_named(name)
     X = space.sample(25, np.random.default_rng(1))
     products = SQUARED_LENGTHSCALE * (Z := StructureEncoder(space)(X)) @ Z.mT
     expected = [[similarity(space, a, b) for b in X] for a in X]
@@ -65,10 +60,8 @@ def test_products_are_the_mean_of_four_similarities(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_vectors_are_short_and_repeat(
-    name: str, surrogate_of: Callable[[str], MetaSurrogate]
-) -> None:
-    space = space_of(name, surrogate_of)
+def test_vectors_are_short_and_repeat(name: str, space_named: Callable[[str], Space]) -> None:
+    space = space_named(name)
     encoder = StructureEncoder(space)
     X = space.sample(50, np.random.default_rng(1))
     Z = encoder(X)
@@ -80,9 +73,9 @@ def test_vectors_are_short_and_repeat(
     assert encoder(X[:0]).shape == (0, encoder.width)
 
 
-def test_dead_operations_do_not_count(surrogate_of: Callable[[str], MetaSurrogate]) -> None:
+def test_dead_operations_do_not_count(space_named: Callable[[str], Space]) -> None:
     """Only the choices differ, a quarter of the similarity."""
-    space = space_of("small", surrogate_of)
+    space = space_named("small")
     X = np.array([[0, 1, 2], [0, 1, 3]])  # without the first edge, no input reaches the third
     group = space.to_graphs(X).pruned().classes()[1]
     assert group[0] == group[1]

@@ -1,4 +1,4 @@
-"""The deep kernel in gpytorch's own suite for kernels, and against its definition."""
+"""Both kernels in gpytorch's own suite for kernels, and against their definitions."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ import torch
 from torch import nn
 from torch import Tensor
 
-from optuna_tnas.surrogate import kernels
+from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.kernels import DeepKernel
-from optuna_tnas.surrogate.kernels import Remembered
+from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.kernels import gaussian
+from optuna_tnas.surrogate.kernels import matern
+from optuna_tnas.surrogate.kernels import squared_distance
 from optuna_tnas.surrogate.kernels import TransferKernel
 
 
@@ -89,9 +92,16 @@ def test_is_a_kernel_like_any_other(kernel: DeepKernel) -> None:
 # --- the default GP's kernel ----------------------------------------------------------------
 
 
+def transfer_kernel(latents: int, structure: int, n_studies: int, **kwargs: Any) -> TransferKernel:
+    inputs = FeatureInputs(Blocks.of_widths(latents, structure, n_studies))
+    return TransferKernel(inputs, (0.7, 1.3), 100.0, 1.0, **kwargs)
+
+
 class TestTransferKernelInGPyTorchSuite(BaseKernelTestCase, TestCase):
     def create_kernel_no_ard(self, **kwargs: Any) -> TransferKernel:
-        return TransferKernel(1, (0.7, 1.3), **kwargs)
+        """For inputs of any width: one latent, one prediction, the rest is structure."""
+        blocks = Blocks(slice(0, 1), slice(1, -1), slice(-1, None))
+        return TransferKernel(FeatureInputs(blocks), (0.7, 1.3), 100.0, 1.0, **kwargs)
 
     def create_data_no_batch(self) -> Tensor:
         return torch.randn(50, 10, dtype=torch.double)
@@ -103,75 +113,52 @@ class TestTransferKernelInGPyTorchSuite(BaseKernelTestCase, TestCase):
         return torch.randn(3, 2, 50, 4, dtype=torch.double)
 
 
-def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels() -> None:
+@pytest.mark.parametrize(("mean_variance", "weight_variance"), [(100.0, 1.0), (3.0, 0.5), (0, 0)])
+def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels(
+    mean_variance: float, weight_variance: float
+) -> None:
     x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
     deep = MaternKernel(nu=2.5, active_dims=(0, 1, 2)).double().initialize(lengthscale=1.0)
     structure = RBFKernel(active_dims=(3, 4)).double().initialize(lengthscale=1.0)
     weight = LinearKernel().double().initialize(variance=1.0)
-    kernel = TransferKernel(3, (0.7, 1.3), n_studies=2)
+    inputs = FeatureInputs(Blocks.of_widths(3, 2, 2))
+    kernel = TransferKernel(inputs, (0.7, 1.3), mean_variance, weight_variance).double()
     for pair in [(x, x), (x, other)]:
         totals = [z[:, 5:].sum(dim=1, keepdim=True) for z in pair]  # what the studies predict
         parts = [k(*pair).to_dense() for k in (deep, structure)]
-        expected = 100 + 0.7 * parts[0] + 1.3 * parts[1] + weight(*totals).to_dense()
+        past = weight_variance * weight(*totals).to_dense()
+        expected = mean_variance + 0.7 * parts[0] + 1.3 * parts[1] + past
         torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
 
 
 def test_transfer_kernel_is_positive_semidefinite() -> None:
     x = torch.randn(60, 7, dtype=torch.double)
-    K = TransferKernel(3, (0.7, 1.3), 1)(torch.cat([x, x[:10]])).to_dense()
+    K = transfer_kernel(3, 3, 1)(torch.cat([x, x[:10]])).to_dense()
     torch.testing.assert_close(K, K.mT)
     assert torch.linalg.eigvalsh(K).min() > -1e-8
 
 
-@pytest.fixture
-def candidates() -> Tensor:
-    return torch.randn(40, 7, dtype=torch.double)
+def test_transfer_kernel_has_a_diagonal() -> None:
+    x, other = (torch.randn(9, 7, dtype=torch.double) for _ in range(2))
+    kernel = transfer_kernel(3, 3, 1)
+    for pair in [(x, x), (x, other)]:
+        expected = kernel(*pair).to_dense().diagonal()
+        torch.testing.assert_close(kernel(*pair, diag=True), expected, rtol=1e-6, atol=1e-6)
 
 
-def test_remembered_correlations_are_the_kernels(candidates: Tensor) -> None:
-    remembered = Remembered(candidates, 3, 1)
-    plain, fast = TransferKernel(3, (0.7, 1.3), 1), TransferKernel(3, (0.7, 1.3), 1, remembered)
-    for n in (1, 5, 6, 3):  # more trials, and fewer: another study's
-        x = candidates[torch.arange(n) * 4]
-        for run in (candidates, candidates[10:25], candidates[[3, 1]], torch.randn(4, 7).double()):
-            torch.testing.assert_close(fast(x, run).to_dense(), plain(x, run).to_dense())
+def test_weighted_sum_is_a_product_with_the_covariance() -> None:
+    x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
+    alpha, kernel = torch.randn(9, dtype=torch.double), transfer_kernel(3, 2, 2).double()
+    torch.testing.assert_close(
+        kernel.weighted_sum(alpha, x, other), alpha @ kernel(x, other).to_dense()
+    )
 
 
-def test_remembered_correlations_have_a_diagonal(candidates: Tensor) -> None:
-    kernel = TransferKernel(3, (0.7, 1.3), 1, Remembered(candidates, 3, 1))
-    x = candidates.flip(0)
-    expected = kernel(x, candidates).to_dense().diagonal()
-    torch.testing.assert_close(kernel(x, candidates, diag=True), expected)
-
-
-def test_what_is_remembered_does_not_depend_on_the_order_of_questions(candidates: Tensor) -> None:
-    x = candidates[:9].clone()
-    at_once, one_by_one = Remembered(candidates, 3, 1), Remembered(candidates, 3, 1)
-    for n in range(1, 10):
-        one_by_one.correlations(x[:n], candidates)
-    for a, b in zip(
-        at_once.correlations(x, candidates), one_by_one.correlations(x, candidates), strict=True
-    ):
-        assert torch.equal(a, b)
-
-
-def test_only_candidates_in_their_own_memory_are_covered(candidates: Tensor) -> None:
-    remembered = Remembered(candidates, 3, 1)
-    x = candidates[:3]
-    assert remembered.covers(x, candidates)
-    assert remembered.covers(x, candidates[5:9])
-    assert not remembered.covers(x, candidates.clone())
-    assert not remembered.covers(x, candidates[:, None])
-
-
-def test_memory_has_a_limit(candidates: Tensor, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kernels, "_MAX_REMEMBERED", 5 * 40)
-    remembered = Remembered(candidates, 3, 1)
-    assert not remembered.covers(candidates[:6], candidates)
-    for first in range(10):
-        x = candidates[first : first + 4]
-        deep, _ = remembered.correlations(x, candidates)
-        torch.testing.assert_close(
-            deep, TransferKernel(3, (1.0, 1.0), 1).correlations(x, candidates)[0]
-        )
-        assert len(remembered._places) <= 5
+def test_correlations_are_gpytorchs_kernels_of_distances() -> None:
+    x, other = (torch.randn(n, 3, dtype=torch.double) for n in (9, 5))
+    squared = squared_distance(x, other)
+    torch.testing.assert_close(squared, torch.cdist(x, other).square())
+    for ours, theirs in [(matern, MaternKernel(nu=2.5)), (gaussian, RBFKernel())]:
+        expected = theirs.double().initialize(lengthscale=1.0)(x, other).to_dense()
+        torch.testing.assert_close(ours(squared.clone()), expected)
+    assert (squared_distance(x, x).diagonal() >= 0).all()

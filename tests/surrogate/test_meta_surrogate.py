@@ -1,20 +1,28 @@
-"""The surrogate as a whole: what its latents depend on, and what it refuses."""
+"""The surrogate as a whole: its copies, its plain data, and the spaces that it refuses."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
+from copy import copy
+from copy import deepcopy
+import pickle
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.spaces import Space
+from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.paper import PaperModel
+from optuna_tnas.surrogate.past import PastStudies
+from optuna_tnas.surrogate.transfer import TransferModel
 
 
 @pytest.fixture(scope="module")
@@ -22,126 +30,15 @@ def surrogate(surrogate_of: Callable[[str], MetaSurrogate]) -> MetaSurrogate:
     return surrogate_of("nasbench201")
 
 
-def sample_of(seed: int, n_features: int = 5) -> DatasetSample:
-    points = np.random.default_rng(seed).standard_normal((90, n_features)) + seed
-    return DatasetSample.from_features(points, np.arange(90) % 3)
-
-
-def test_cells_that_compute_the_same_share_one_encoding(surrogate: MetaSurrogate) -> None:
-    """With op_2_3 = none, node 2 feeds nothing; what leads to it does not count."""
-    rng = np.random.default_rng(0)
-    X = surrogate.space.sample(60, rng)
-    X[:, 5] = 0
-    other = X.copy()
-    other[:, [1, 2]] = rng.integers(0, 5, size=(60, 2))
-    assert (other != X).any(axis=1).sum() > 30
-    encoded = surrogate.encode_architectures(np.concatenate([X, other]))
-    assert torch.equal(encoded[:60], encoded[60:])
-    with_node_2 = np.where(np.arange(6) == 5, 3, X)
-    assert not torch.allclose(surrogate.encode_architectures(with_node_2), encoded[:60])
-
-
-def test_cells_without_a_path_share_one_encoding(surrogate: MetaSurrogate) -> None:
-    cut = np.array([[0, 0, 2, 0, 3, 4], [3, 1, 2, 0, 0, 0], [0] * 6, [2, 2, 2, 0, 0, 0]])
-    encoded = surrogate.encode_architectures(cut)
-    assert all(torch.equal(row, encoded[0]) for row in encoded)
-
-
-def test_encoding_does_not_depend_on_the_batch(
-    surrogate: MetaSurrogate, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    X = surrogate.space.sample(40, np.random.default_rng(0))
-    whole = surrogate.encode_architectures(X)
-    alone = torch.cat([surrogate.encode_architectures(x[None]) for x in X])
-    torch.testing.assert_close(whole, alone, atol=1e-5, rtol=1e-5)
-    monkeypatch.setattr("optuna_tnas.surrogate.meta_surrogate._CHUNK", 7)
-    torch.testing.assert_close(surrogate.encode_architectures(X), whole, atol=1e-5, rtol=1e-5)
-
-
-def test_latents_are_what_the_deep_kernel_sees(surrogate: MetaSurrogate) -> None:
-    X, sample = surrogate.space.sample(20, np.random.default_rng(0)), sample_of(0)
-    phi = surrogate.encode_dataset(sample, np.random.default_rng(0))
-    pairs = torch.cat([surrogate.encode_architectures(X), phi.expand(20, -1)], dim=1)
-    Z = surrogate.latents(X, sample)
-    assert Z.dtype == torch.double
-    base = surrogate.kernel.base_kernel(Z).to_dense()
-    torch.testing.assert_close(surrogate.kernel(pairs).to_dense(), base)
-
-
-def test_latents_depend_on_the_data_set_and_repeat(surrogate: MetaSurrogate) -> None:
-    X = surrogate.space.sample(5, np.random.default_rng(0))
-    Z = surrogate.latents(X, sample_of(0))
-    assert torch.equal(surrogate.latents(X, sample_of(0)), Z)
-    assert not torch.allclose(surrogate.latents(X, sample_of(1)), Z)
-    assert not torch.allclose(surrogate.latents(X, None), Z)
-
-
-def test_data_set_is_drawn_anew_from_the_generator(surrogate: MetaSurrogate) -> None:
-    rng = np.random.default_rng(0)
-    first, second = (surrogate.encode_dataset(sample_of(0), rng) for _ in range(2))
-    assert not torch.equal(first, second)
-
-
-def test_another_width_of_points_is_refused(surrogate: MetaSurrogate) -> None:
-    with pytest.raises(DatasetError, match=r"7 features.* 5"):
-        surrogate.latents(surrogate.warm_start, sample_of(0, n_features=7))
-    surrogate.check_dataset(None)
-
-
-def test_weights_depend_on_the_seed_alone(small_config: Config) -> None:
-    def weights(seed: int) -> torch.Tensor:
-        surrogate = MetaSurrogate(NASBench201Space(), small_config, seed=seed)
-        return torch.cat([p.detach().double().flatten() for p in surrogate.parameters()])
-
-    torch.manual_seed(3)
-    state, np_state = torch.get_rng_state(), np.random.get_state()[1].copy()
-    first = weights(0)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert (np.random.get_state()[1] == np_state).all()
-    torch.manual_seed(4)
-    assert torch.equal(weights(0), first)
-    assert not torch.equal(weights(1), first)
-
-
-@pytest.mark.parametrize("preset", ["default", "paper"])
-def test_an_untrained_kernel_tells_architectures_apart(preset: str) -> None:
-    for space in (NASBench201Space(), CellSpace.on_edges(3, ("none", "conv"), zero=["none"])):
-        surrogate = MetaSurrogate(space, Config.preset(preset))
-        X = space.sample(50, np.random.default_rng(1))
-        with torch.no_grad():
-            K = surrogate.kernel.base_kernel(surrogate.latents(X, None)).to_dense()
-        K = K / surrogate.hyperparameters.outputscale
-        assert 0.1 < K[~torch.eye(50, dtype=torch.bool)].median() < 0.9
-
-
-def test_a_space_of_one_architecture_has_a_kernel() -> None:
-    surrogate = MetaSurrogate(CellSpace.on_edges(2, ("conv",)))
-    assert surrogate.hyperparameters.lengthscale > 0
-
-
-@pytest.mark.parametrize("default", [torch.device("meta"), torch.float64])
-def test_default_device_and_precision_do_not_matter(
-    small_config: Config, default: torch.device | torch.dtype
-) -> None:
-    try:
-        if isinstance(default, torch.device):
-            torch.set_default_device(default)
-        else:
-            torch.set_default_dtype(default)
-        surrogate = MetaSurrogate(NASBench201Space(), small_config)
-        Z = surrogate.latents(surrogate.space.sample(4, np.random.default_rng(0)), None)
-    finally:
-        torch.set_default_device(None)
-        torch.set_default_dtype(torch.float32)
-    assert Z.device.type == "cpu"
-    assert surrogate.architecture_encoder.readout[0].weight.dtype == torch.float32
+def features(surrogate: MetaSurrogate, X: np.ndarray) -> torch.Tensor:
+    return surrogate.study_model(None).features(X)
 
 
 def test_renamed_keeps_everything_but_names(surrogate: MetaSurrogate) -> None:
     names = [f"edge_{i}" for i in range(6)]
     twin = surrogate.renamed(NASBench201Space(names=names))
     X = surrogate.space.sample(5, np.random.default_rng(0))
-    assert torch.equal(twin.latents(X, None), surrogate.latents(X, None))
+    assert torch.equal(features(twin, X), features(surrogate, X))
     assert list(twin.space.distributions()) == names
     assert next(iter(surrogate.space.distributions())) == "op_0_1"
 
@@ -157,17 +54,76 @@ def test_summary_is_plain_data(surrogate: MetaSurrogate) -> None:
 
     summary = json.loads(json.dumps(surrogate.summary()))
     assert summary["space"]["size"] == 15625
-    assert summary["weights"] == sum(p.numel() for p in surrogate.parameters())
+    assert summary["weights"] == sum(p.numel() for p in surrogate.network.parameters())
     assert set(summary["hyper-parameters"]) == {"mean", "outputscale", "lengthscale", "noise"}
 
 
-def test_a_confined_surrogate_describes_architectures_as_the_whole_one_does() -> None:
-    space = NASBench201Space()
-    rng = np.random.default_rng(0)
-    whole = MetaSurrogate(space).requires_grad_(False)
-    whole.warm_start = space.sample(6, rng)
-    X = np.concatenate([whole.warm_start[2:4], space.sample(10, rng)])
-    confined = whole.confined(X)
-    torch.testing.assert_close(confined.inputs(X, None), whole.inputs(X, None))
-    np.testing.assert_array_equal(confined.warm_start, whole.warm_start[2:4])
-    assert len(whole.warm_start) == 6
+@pytest.fixture
+def experienced(space: Space, config: Config, task_of: Callable[..., Task]) -> MetaSurrogate:
+    """Random weights, two past studies and a warm start."""
+    surrogate = MetaSurrogate(space, config, n_features=5)
+    surrogate.past = past_of(surrogate, [task_of(0), task_of(1)])
+    surrogate.warm_start = space.sample(6, np.random.default_rng(0))
+    return surrogate
+
+
+def past_of(surrogate: MetaSurrogate, tasks: Sequence[Task]) -> PastStudies:
+    studies = [(task.X, task.y, task.dataset) for task in tasks]
+    return PastStudies.fit(surrogate.network, surrogate.structure, studies)
+
+
+def test_a_restricted_surrogate_describes_architectures_as_the_whole_one_does(
+    experienced: MetaSurrogate,
+) -> None:
+    known = np.unique(experienced.warm_start, axis=0)
+    experienced.warm_start = known
+    X = np.concatenate([known[1:3], known[1:3]])
+    restricted = experienced.restricted_to(X)
+    torch.testing.assert_close(features(restricted, X), features(experienced, X))
+    np.testing.assert_array_equal(restricted.warm_start, known[1:3])
+    assert len(experienced.warm_start) == len(known)
+    np.testing.assert_array_equal(restricted.space.enumerate(), known[1:3])
+
+
+def test_network_is_frozen_from_its_construction(surrogate: MetaSurrogate) -> None:
+    assert not any(p.requires_grad for p in surrogate.network.parameters())
+    assert not surrogate.network.training
+
+
+def test_another_past_predicts_anew(
+    experienced: MetaSurrogate, task_of: Callable[..., Task]
+) -> None:
+    X = experienced.space.enumerate()
+    before = features(experienced, X)
+    assert before.shape[1] == 8 + experienced.structure.width + 2
+    experienced.past = past_of(experienced, [task_of(2)])
+    assert features(experienced, X).shape[1] == before.shape[1] - 1
+    experienced.past = None
+    assert experienced.predictor is None
+    assert features(experienced, X).shape[1] == before.shape[1] - 2
+
+
+@pytest.mark.parametrize("again", [copy, deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_copies_predict_the_same(
+    experienced: MetaSurrogate, again: Callable[[MetaSurrogate], MetaSurrogate]
+) -> None:
+    X = experienced.space.enumerate()
+    assert torch.equal(features(again(experienced), X), features(experienced, X))
+
+
+def test_state_restores_everything(experienced: MetaSurrogate) -> None:
+    experienced.provenance = {"tasks": {"a": 3}}
+    twin = MetaSurrogate.from_state(experienced.state())
+    X = experienced.space.enumerate()
+    assert torch.equal(features(twin, X), features(experienced, X))
+    np.testing.assert_array_equal(twin.warm_start, experienced.warm_start)
+    assert twin.provenance == experienced.provenance
+    assert not any(p.requires_grad for p in twin.network.parameters())
+
+
+@pytest.mark.parametrize(
+    ("gp", "model"), [(Config().gp, TransferModel), (Config.preset("paper").gp, PaperModel)]
+)
+def test_configuration_chooses_the_model(gp: Any, model: type) -> None:
+    surrogate = MetaSurrogate(NASBench201Space(), Config(gp=gp))
+    assert type(surrogate.study_model(None)) is model

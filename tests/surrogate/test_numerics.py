@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from threading import Barrier
 from threading import Thread
 
+from linear_operator.utils.warnings import NumericalWarning
 import pytest
 import torch
 
+from optuna_tnas.surrogate.numerics import cholesky
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.numerics import single_precision
 
@@ -93,3 +95,17 @@ def test_single_precision() -> None:
         assert torch.zeros(1).dtype == torch.float32
         raise KeyError
     assert torch.zeros(1).dtype == torch.float64
+
+
+def test_cholesky_is_torchs() -> None:
+    A = torch.randn(6, 6, generator=torch.Generator().manual_seed(0))
+    K = A @ A.T + torch.eye(6)
+    torch.testing.assert_close(cholesky(K), torch.linalg.cholesky(K))
+
+
+def test_cholesky_adds_jitter_where_rounding_asks_for_it() -> None:
+    K = torch.ones(6, 6)
+    K[0, 0] -= 1e-12
+    with pytest.warns(NumericalWarning):
+        factor = cholesky(K)
+    torch.testing.assert_close(factor @ factor.T, K, atol=1e-4, rtol=0)

@@ -1,0 +1,174 @@
+"""The default model of a study: how trials confirm, weigh and turn around the past."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import numpy as np
+import pytest
+from scipy.stats import multivariate_normal
+from scipy.stats import norm
+import torch
+from torch import Tensor
+
+from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.features import FeatureMap
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.transfer import _Trials
+from optuna_tnas.surrogate.transfer import CENTER
+from optuna_tnas.surrogate.transfer import evidence
+from optuna_tnas.surrogate.transfer import RELATED
+from optuna_tnas.surrogate.transfer import TransferModel
+from optuna_tnas.surrogate.transfer import UNRELATED
+from tests.fixtures.trials import FEATURES
+from tests.fixtures.trials import predicted
+from tests.fixtures.trials import random_features
+from tests.fixtures.trials import transfer
+from tests.fixtures.trials import wavy
+
+
+def of_studies(latents: int, structure: int, n_studies: int) -> FeatureInputs:
+    return FeatureInputs(Blocks.of_widths(latents, structure, n_studies))
+
+
+ALONE = of_studies(2, 1, 0)
+
+
+def correlation(gp: StudyGP) -> float:
+    """Of the posterior mean far from the trials with the past's prediction."""
+    far = 5 * random_features(200, seed=9)
+    far[:, -1] /= 5
+    mean = gp.posterior(far.unsqueeze(-2)).mean.flatten()
+    return float(torch.corrcoef(torch.stack([mean, far[:, -1]]))[0, 1])
+
+
+def test_past_is_believed_before_there_is_evidence() -> None:
+    assert correlation(transfer(*predicted(1, 1.0))) > 0.99
+    assert correlation(transfer(*predicted(2, 1.0))) > 0.95
+
+
+def test_past_is_believed_where_it_was_right() -> None:
+    assert correlation(transfer(*predicted(30, 1.0))) > 0.95
+
+
+def test_past_that_was_wrong_is_unlearned() -> None:
+    Z, y = predicted(30, -1.0)
+    assert correlation(transfer(Z, y)) < 0
+    X, truth = predicted(200, -1.0, seed=1)
+    mean = transfer(Z, y).posterior(X.unsqueeze(-2)).mean.flatten()
+    assert torch.corrcoef(torch.stack([mean, truth]))[0, 1] > 0.5
+
+
+def test_few_trials_turn_the_past_around() -> None:
+    found = [correlation(transfer(*predicted(5, -1.0, seed))) for seed in range(8)]
+    assert sum(r < -0.9 for r in found) >= 6
+
+
+@pytest.mark.parametrize("n_studies", [1, 2, 3])
+@pytest.mark.parametrize("n", [1, 2, 12])
+def test_weights_of_the_studies_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
+    Z = random_features(n + 1, seed=1)[:n].repeat(1, 2)  # four latents, structure, predictions
+    y = torch.from_numpy(np.random.default_rng(2).standard_normal(n))
+    inputs = of_studies(4, 4 - n_studies, n_studies)
+    e = evidence(_Trials(inputs, Z, y), RELATED)
+    found, scales = transfer(Z, y, inputs).mean_module.weights, e.fit().scales
+    terms = zip(scales.variances, e.correlations.numpy(), strict=True)
+    P = Z[:, -n_studies:].numpy()
+    mu, D = P.sum(axis=1), P - P.mean(axis=1, keepdims=True)
+    signal = sum(v * R for v, R in terms)
+    K = 100 + np.outer(mu, mu) + signal + scales.noise * np.eye(n)
+    precision = D.T @ np.linalg.solve(K, D) + np.eye(n_studies) / (4.0 * n_studies)
+    b = np.linalg.solve(precision, D.T @ np.linalg.solve(K, y.numpy() / scales.unit - mu))
+    torch.testing.assert_close(found / scales.unit, torch.from_numpy(1 + b))
+
+
+def test_the_study_that_is_right_is_found_among_those_that_are_not() -> None:
+    """Though the mean of them all says little."""
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(20):
+        Z = torch.from_numpy(rng.standard_normal((6, 7)))  # the last four are predictions
+        right = 4 * Z[:, 3] + 0.1 * torch.from_numpy(rng.standard_normal(6))
+        y = torch.from_numpy(scale_labels(right.numpy()))
+        weights = transfer(Z, y, of_studies(2, 1, 4)).mean_module.weights
+        found.append(int(weights.argmax()))
+    assert found.count(0) >= 16
+
+
+def test_unit_does_not_change_what_is_found() -> None:
+    """As it would if a study's best few, whose labels are spread out, met a fixed prediction."""
+    Z, y = predicted(30, 1.0)
+    X = random_features(50, 1, seed=5)
+    means = [transfer(Z, c * y).posterior(X).mean.flatten() / c for c in (1.0, 2.0)]
+    assert torch.corrcoef(torch.stack(means))[0, 1] > 0.999
+
+
+# --- whether it predicts at all -------------------------------------------------------------
+
+
+def mixture(x: Tensor, y: Tensor, inputs: FeatureInputs = FEATURES) -> Mixture:
+    model = TransferModel(cast("FeatureMap", None))  # the features are here already
+    return model.fit(inputs, x, y)
+
+
+def test_evidence_is_that_of_the_labels_and_the_scales() -> None:
+    """Log evidences differ as log marginal likelihoods do where the scales are the same."""
+    Z, y = predicted(12, 0.3)
+    for gp, prior in zip(mixture(Z, y).gps, (RELATED, UNRELATED), strict=True):
+        e = evidence(_Trials(FEATURES, Z, y), prior)
+        scales = e.fit().scales
+        terms = zip(scales.variances, e.correlations.numpy(), strict=True)
+        K = e.fixed.numpy() + sum(v * R for v, R in terms) + scales.noise * np.eye(12)
+        likelihood = multivariate_normal.logpdf(
+            y.numpy(), scales.unit * e.mean.numpy(), K * scales.unit**2
+        )
+        deviation = scales.logarithms - CENTER.logarithms
+        prior_density = norm.logpdf(deviation, scale=[1.0, 1.5, 1.5, 0.5]).sum()
+        constants = -12 / 2 * np.log(2 * np.pi) + norm.logpdf(0, scale=[1.0, 1.5, 1.5, 0.5]).sum()
+        assert gp.log_evidence == pytest.approx(likelihood + prior_density - constants)
+
+
+def test_trials_tell_whether_the_past_says_anything() -> None:
+    Z, y = predicted(30, 1.0)
+    assert mixture(Z, y).probabilities[0] > 0.99
+    assert mixture(*predicted(30, -1.0)).probabilities[0] > 0.99  # it does: turn it around
+    nothing = [mixture(Z, wavy(30, seed=s)[1]).probabilities[0] for s in range(10, 20)]
+    assert float(torch.stack(nothing).mean()) < 0.4
+
+
+def test_trials_that_the_past_does_not_tell_apart_tell_nothing_about_it() -> None:
+    Z, y = wavy(20)
+    Z[:, -1] = 2.0
+    assert float(mixture(Z, y).probabilities[0]) == pytest.approx(0.5, abs=0.02)
+
+
+def test_past_that_says_nothing_is_not_looked_at() -> None:
+    Z, y = wavy(20)
+    gp = transfer(Z, y, prior=UNRELATED)
+    alone = transfer(Z[:, :-1], y, ALONE)
+    X = random_features(30, 1, seed=5)
+    ours, theirs = gp.posterior(X), alone.posterior(X[..., :-1])
+    torch.testing.assert_close(ours.mean, theirs.mean)
+    torch.testing.assert_close(ours.variance, theirs.variance)
+
+
+def test_without_a_past_there_is_one_gp() -> None:
+    Z, y = wavy(20)
+    (gp,) = mixture(Z, y, of_studies(2, 2, 0)).gps
+    X = random_features(30, 1, seed=5)
+    torch.testing.assert_close(
+        gp.posterior(X).mean, transfer(Z, y, of_studies(2, 2, 0)).posterior(X).mean
+    )
+    assert len(mixture(Z, y).gps) == 2
+
+
+def test_hypotheses_can_be_chosen() -> None:
+    x, y = wavy(6)
+    model = TransferModel(cast("FeatureMap", None), hypotheses=[UNRELATED])
+    (gp,) = model.fit(FEATURES, x, y).gps
+    X = random_features(5, 1, seed=5)
+    expected = transfer(x, y, prior=UNRELATED).posterior(X).mean
+    torch.testing.assert_close(gp.posterior(X).mean, expected)
