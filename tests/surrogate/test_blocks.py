@@ -5,23 +5,20 @@ from __future__ import annotations
 import torch
 
 from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.kernels import FeatureInputs
 
 
 def test_blocks_lie_side_by_side() -> None:
     x = torch.arange(12.0).view(2, 6)
-    blocks = Blocks.of_widths(3, 1, 2)
+    blocks = Blocks.of_widths(3, 2, 1)
     assert x[:, blocks.latents].tolist() == [[0, 1, 2], [6, 7, 8]]
-    assert x[:, blocks.structure].tolist() == [[3], [9]]
-    assert x[:, blocks.predictions].tolist() == [[4, 5], [10, 11]]
-    assert blocks.n_predictions == 2
-
-
-def test_prior_mean_is_the_sum_of_the_predictions() -> None:
-    x = torch.arange(12.0).view(2, 1, 6)
-    assert Blocks.of_widths(3, 1, 2).prior_mean(x).tolist() == [[9], [21]]
+    assert x[:, blocks.structure].tolist() == [[3, 4], [9, 10]]
+    assert x[:, blocks.prior_mean].tolist() == [[5], [11]]
+    assert blocks.has_past
+    assert FeatureInputs(blocks).prior_mean(x.view(2, 1, 6)).tolist() == [[5], [11]]
 
 
 def test_without_a_past_the_prior_mean_is_zero() -> None:
     for blocks in (Blocks.of_widths(6), Blocks.of_widths(2, 4)):
-        assert blocks.n_predictions == 0
-        assert blocks.prior_mean(torch.ones(2, 6)).tolist() == [0, 0]
+        assert not blocks.has_past
+        assert FeatureInputs(blocks).prior_mean(torch.ones(2, 6)).tolist() == [0, 0]

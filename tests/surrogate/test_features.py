@@ -27,7 +27,7 @@ def surrogate(space: Space, config: Config, task_of: Callable[..., Task]) -> Met
     return surrogate
 
 
-def test_blocks_hold_latents_structure_and_weighted_predictions(
+def test_blocks_hold_latents_structure_and_the_prediction(
     surrogate: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
 ) -> None:
     X, network, past = surrogate.space.enumerate(), surrogate.network, surrogate.predictor
@@ -38,19 +38,17 @@ def test_blocks_hold_latents_structure_and_weighted_predictions(
         latents = LatentMap(network, sample)(X) / network.hyperparameters.lengthscale
         torch.testing.assert_close(x[:, blocks.latents], latents)
         torch.testing.assert_close(x[:, blocks.structure], surrogate.structure(X))
-        weighted = past(X) * past.relevance(sample)
-        torch.testing.assert_close(x[:, blocks.predictions], weighted)
-        torch.testing.assert_close(blocks.prior_mean(x), past(X) @ past.relevance(sample))
+        weighted = past(X) @ past.relevance(sample)
+        torch.testing.assert_close(x[:, blocks.prior_mean].flatten(), weighted)
         assert x.dtype == torch.double
-        assert x.shape[1] == blocks.predictions.stop
+        assert x.shape[1] == blocks.prior_mean.stop
 
 
 def test_without_a_past_nothing_is_predicted(surrogate: MetaSurrogate) -> None:
     X = surrogate.space.enumerate()
     features = FeatureMap(surrogate.network, surrogate.structure, None, None)
     assert features(X).shape == (len(X), features.blocks.structure.stop)
-    assert features.blocks.n_predictions == 0
-    assert not features.blocks.prior_mean(features(X)).any()
+    assert not features.blocks.has_past
 
 
 def test_latents_depend_on_the_data_set_and_repeat(

@@ -79,7 +79,7 @@ def test_posterior_with_a_past_is_botorchs(n: int, shape: Sequence[int]) -> None
     torch.testing.assert_close(ours.variance, theirs.variance, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("n", [1, 48, 49, 120])
+@pytest.mark.parametrize("n", [1, 16, 17, 120])
 def test_optimistic_gp_has_the_mean_and_bounds_the_variance(n: int) -> None:
     X = random_features(200, 1, seed=5)
     for gp in (unfitted(*wavy(n)), transfer(*wavy(n))):
@@ -87,7 +87,7 @@ def test_optimistic_gp_has_the_mean_and_bounds_the_variance(n: int) -> None:
             bound, exact = gp.optimistic().posterior(X), gp.posterior(X)
         torch.testing.assert_close(bound.mean, exact.mean)
         assert (bound.variance >= exact.variance * (1 - 1e-6)).all()
-        assert bool((bound.variance > 1.01 * exact.variance).any()) == (n > 48)
+        assert bool((bound.variance > 1.01 * exact.variance).any()) == (n > 16)
 
 
 def test_probabilities_are_those_of_bayes() -> None:

@@ -12,17 +12,19 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.outcomes import scale_labels
-from optuna_tnas.surrogate.transfer import _Trials
 from optuna_tnas.surrogate.transfer import CENTER
 from optuna_tnas.surrogate.transfer import evidence
+from optuna_tnas.surrogate.transfer import MEAN_VARIANCE
 from optuna_tnas.surrogate.transfer import RELATED
 from optuna_tnas.surrogate.transfer import TransferModel
 from optuna_tnas.surrogate.transfer import UNRELATED
+from optuna_tnas.surrogate.transfer import WeightPrior
 from tests.fixtures.trials import FEATURES
 from tests.fixtures.trials import predicted
 from tests.fixtures.trials import random_features
@@ -30,11 +32,15 @@ from tests.fixtures.trials import transfer
 from tests.fixtures.trials import wavy
 
 
-def of_studies(latents: int, structure: int, n_studies: int) -> FeatureInputs:
-    return FeatureInputs(Blocks.of_widths(latents, structure, n_studies))
+def of_widths(latents: int, structure: int, prior_mean: int) -> FeatureInputs:
+    return FeatureInputs(Blocks.of_widths(latents, structure, prior_mean))
 
 
-ALONE = of_studies(2, 1, 0)
+ALONE = of_widths(2, 1, 0)
+
+
+def evidence_of(inputs: FeatureInputs, x: Tensor, y: Tensor, prior: WeightPrior) -> Evidence:
+    return evidence(inputs, x, y, torch.stack(inputs.correlations(x, x)), prior)
 
 
 def correlation(gp: StudyGP) -> float:
@@ -67,35 +73,25 @@ def test_few_trials_turn_the_past_around() -> None:
     assert sum(r < -0.9 for r in found) >= 6
 
 
-@pytest.mark.parametrize("n_studies", [1, 2, 3])
 @pytest.mark.parametrize("n", [1, 2, 12])
-def test_weights_of_the_studies_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
-    Z = random_features(n + 1, seed=1)[:n].repeat(1, 2)  # four latents, structure, predictions
+def test_weight_of_the_past_is_that_of_bayesian_regression(n: int) -> None:
+    """Far from all trials in latents and structure, only the constant and the past are left."""
+    x = random_features(n + 1, seed=1)[:n]
     y = torch.from_numpy(np.random.default_rng(2).standard_normal(n))
-    inputs = of_studies(4, 4 - n_studies, n_studies)
-    e = evidence(_Trials(inputs, Z, y), RELATED)
-    found, scales = transfer(Z, y, inputs).mean_module.weights, e.fit().scales
+    gp = transfer(x, y)
+    e = evidence_of(FEATURES, x, y, RELATED)
+    scales = e.fit().scales
     terms = zip(scales.variances, e.correlations.numpy(), strict=True)
-    P = Z[:, -n_studies:].numpy()
-    mu, D = P.sum(axis=1), P - P.mean(axis=1, keepdims=True)
-    signal = sum(v * R for v, R in terms)
-    K = 100 + np.outer(mu, mu) + signal + scales.noise * np.eye(n)
-    precision = D.T @ np.linalg.solve(K, D) + np.eye(n_studies) / (4.0 * n_studies)
-    b = np.linalg.solve(precision, D.T @ np.linalg.solve(K, y.numpy() / scales.unit - mu))
-    torch.testing.assert_close(found / scales.unit, torch.from_numpy(1 + b))
-
-
-def test_the_study_that_is_right_is_found_among_those_that_are_not() -> None:
-    """Though the mean of them all says little."""
-    rng = np.random.default_rng(0)
-    found = []
-    for _ in range(20):
-        Z = torch.from_numpy(rng.standard_normal((6, 7)))  # the last four are predictions
-        right = 4 * Z[:, 3] + 0.1 * torch.from_numpy(rng.standard_normal(6))
-        y = torch.from_numpy(scale_labels(right.numpy()))
-        weights = transfer(Z, y, of_studies(2, 1, 4)).mean_module.weights
-        found.append(int(weights.argmax()))
-    assert found.count(0) >= 16
+    residual = sum(v * R for v, R in terms) + scales.noise * np.eye(n)
+    design = np.stack([np.ones(n), x[:, -1].numpy()], axis=1)
+    inverse = np.linalg.inv(residual)
+    precision = design.T @ inverse @ design + np.diag([1 / MEAN_VARIANCE, 1 / RELATED.variance])
+    target = y.numpy() / scales.unit - RELATED.mean * x[:, -1].numpy()
+    constant, weight = np.linalg.solve(precision, design.T @ inverse @ target)
+    far = torch.tensor([[1e3, 1e3, 1e3, 0.0], [1e3, 1e3, 1e3, 1.0]]).double()
+    mean = gp.posterior(far.unsqueeze(-2)).mean.flatten() / scales.unit
+    assert float(mean[0]) == pytest.approx(constant)
+    assert float(mean[1] - mean[0]) == pytest.approx(RELATED.mean + weight)
 
 
 def test_unit_does_not_change_what_is_found() -> None:
@@ -118,7 +114,7 @@ def test_evidence_is_that_of_the_labels_and_the_scales() -> None:
     """Log evidences differ as log marginal likelihoods do where the scales are the same."""
     Z, y = predicted(12, 0.3)
     for gp, prior in zip(mixture(Z, y).gps, (RELATED, UNRELATED), strict=True):
-        e = evidence(_Trials(FEATURES, Z, y), prior)
+        e = evidence_of(FEATURES, Z, y, prior)
         scales = e.fit().scales
         terms = zip(scales.variances, e.correlations.numpy(), strict=True)
         K = e.fixed.numpy() + sum(v * R for v, R in terms) + scales.noise * np.eye(12)
@@ -157,10 +153,10 @@ def test_past_that_says_nothing_is_not_looked_at() -> None:
 
 def test_without_a_past_there_is_one_gp() -> None:
     Z, y = wavy(20)
-    (gp,) = mixture(Z, y, of_studies(2, 2, 0)).gps
+    (gp,) = mixture(Z, y, of_widths(2, 2, 0)).gps
     X = random_features(30, 1, seed=5)
     torch.testing.assert_close(
-        gp.posterior(X).mean, transfer(Z, y, of_studies(2, 2, 0)).posterior(X).mean
+        gp.posterior(X).mean, transfer(Z, y, of_widths(2, 2, 0)).posterior(X).mean
     )
     assert len(mixture(Z, y).gps) == 2
 
