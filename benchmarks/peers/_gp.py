@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
+from botorch.acquisition import LogExpectedImprovement
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.kernels import CategoricalKernel
+from botorch.models.model import Model
+from botorch.posteriors.torch import TorchPosterior
 from botorch.utils.sampling import manual_seed
 from gpytorch.kernels import ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import GammaPrior
 import numpy as np
 from optuna.study import Study
-from scipy.special import erfcx
-from scipy.special import ndtr
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -135,19 +137,40 @@ def past_gps(history: Sequence[Study], space: Space) -> list[CategoricalGP]:
 
 
 def log_expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
-    """The logarithm, which ranks as the value does and does not underflow.
+    """Return the logarithm of expected improvement, which does not underflow."""
+    acquisition = LogExpectedImprovement(_Marginals(mean, variance), best_f=best)
+    values: Tensor = acquisition(torch.empty(len(mean), 1, 0, dtype=torch.double))
+    return values.numpy()
 
-    Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization"
-    (NeurIPS 2023).
+
+class _Marginals(Model):
+    """A botorch model whose posterior is known: ``m`` means and variances, whatever it is asked.
+
+    Args:
+        mean: ``m``.
+        variance: ``m``.
     """
-    sd = np.sqrt(variance)
-    u = (mean - best) / sd
-    near, far = np.maximum(u, -1.0), np.minimum(u, -1.0)
-    density = np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi)
-    value_near = np.log(density + near * ndtr(near))
-    shortfall = np.log1p(far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)))
-    value_far = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + shortfall
-    return np.asarray(np.log(sd) + np.where(u > -1.0, value_near, value_far))
+
+    num_outputs = 1
+
+    def __init__(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        super().__init__()
+        moments = (torch.from_numpy(x)[:, None, None] for x in (mean, np.sqrt(variance)))
+        self._normal = torch.distributions.Normal(*moments)
+
+    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> TorchPosterior:
+        """Return the ``m x 1 x 1`` normal distributions."""
+        return TorchPosterior(self._normal)
+
+
+def upper_confidence_bound(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
+    """Return mean + 2 standard deviations: ``beta=4`` of botorch's ``UpperConfidenceBound``.
+
+    Srinivas et al., "Gaussian Process Optimization in the Bandit Setting" (ICML 2010), have 2.2
+    standard deviations at the first and 2.8 at the 50th of 15,625 candidates (delta = 0.1, their
+    beta divided by 5 as in their experiments).
+    """
+    return np.asarray(mean + 2 * np.sqrt(variance))
 
 
 def first_of(values: np.ndarray, rng: np.random.Generator) -> int:

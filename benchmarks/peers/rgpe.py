@@ -49,21 +49,21 @@ DRAWS = 256
 def sampler(setting: Setting) -> BaseSampler:
     space = setting.space
     past = past_gps(setting.history, space)
-    remembered = [Remembered(gp, space) for gp in past]
+    tabulated = [TabulatedGP(gp, space) for gp in past]
 
     def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         own = CategoricalGP(X, y, space.n_choices)
         weights = rank_weights(past, own, X, rng)
         pool = unseen_candidates(space, X, y, rng)
         incumbent = ensemble([*past, own], weights, X)[0].max()
-        moments = ensemble([*remembered, own], weights, pool)
+        moments = ensemble([*tabulated, own], weights, pool)
         return np.asarray(pool[first_of(log_expected_improvement(*moments, incumbent), rng)])
 
     initial = best_of_past(setting.history, space, 5)
     return SequentialSampler(space, propose, initial, setting.seed)
 
 
-class Remembered:
+class TabulatedGP:
     """A past model; what it predicts for an enumerable space is computed once."""
 
     def __init__(self, gp: CategoricalGP, space: Space) -> None:
@@ -82,7 +82,7 @@ class Remembered:
 
 
 def ensemble(
-    models: Sequence[CategoricalGP | Remembered], weights: np.ndarray, X: np.ndarray
+    models: Sequence[CategoricalGP | TabulatedGP], weights: np.ndarray, X: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """``m`` means and ``m`` variances of ``m x P`` architectures."""
     mean, variance = np.zeros(len(X)), np.zeros(len(X))

@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import tasks
 from benchmarks.report.results import Results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.report.statistics import interval
 from benchmarks.report.statistics import known_mean
 from benchmarks.report.statistics import quartiles
@@ -95,7 +95,11 @@ class Scope:
 
 
 def scope(
-    name: str, results: Results, targets: Sequence[Target], ours: str = "", kin: Sequence[str] = ()
+    name: str,
+    results: Results,
+    targets: Sequence[SearchedTask],
+    ours: str = "",
+    kin: Sequence[str] = (),
 ) -> Scope:
     """Compare the methods over these targets; variants of ours, ``kin``, are no rivals."""
     part, named = results.on(targets), [str(target) for target in targets]
@@ -209,7 +213,7 @@ def _needed(results: Results, wanted: np.ndarray) -> list[Needed | None]:
     ]
 
 
-def top_value(target: Target, optimum: float) -> float:
+def top_value(target: SearchedTask, optimum: float) -> float:
     """What the search sees of the target's tenth best network; NaN if no table is there to say."""
     if target.space not in tasks.FAMILIES:
         return np.nan

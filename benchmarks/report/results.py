@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.histories import Past
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.statistics import known_mean
 from benchmarks.run import Record
 from benchmarks.tasks import TableError
 
 
-class Target(NamedTuple):
+class SearchedTask(NamedTuple):
     """The task that is searched on."""
 
     space: str
@@ -41,9 +41,9 @@ class Results:
         seconds: What the sampler took.
     """
 
-    past: Past
+    past: PastSetting
     methods: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[SearchedTask, ...]
     optimum: np.ndarray
     regret: np.ndarray
     best: np.ndarray
@@ -57,7 +57,7 @@ class Results:
         return list(dict.fromkeys(target.space for target in self.targets))
 
     @property
-    def scopes(self) -> dict[str, list[Target]]:
+    def scopes(self) -> dict[str, list[SearchedTask]]:
         """All targets, if there are several families, and each family's."""
         families = {s: [t for t in self.targets if t.space == s] for s in self.spaces}
         over_all = {"over all families": list(self.targets)} if len(families) > 1 else {}
@@ -80,7 +80,7 @@ class Results:
         searched: np.ndarray = np.isfinite(self.regret).any(axis=-1)
         return searched
 
-    def on(self, targets: Sequence[Target]) -> Results:
+    def on(self, targets: Sequence[SearchedTask]) -> Results:
         """Only these targets, the methods that searched on each, and as far as one got on each."""
         ts = np.array([self.targets.index(target) for target in targets])
         ms = np.flatnonzero(np.all(self.searched[:, ts].any(axis=2), axis=1))
@@ -103,17 +103,17 @@ def all_results(records: Iterable[Record]) -> list[Results]:
     Raises:
         TableError: If searches on one target are of different tables.
     """
-    groups: dict[Past, list[Record]] = {}
+    groups: dict[PastSetting, list[Record]] = {}
     for record in records:
-        past = Past(*(record[name] for name in ("history", "history_by", "past", "spoil")))
+        past = PastSetting(*(record[name] for name in ("history", "history_by", "past", "spoil")))
         groups.setdefault(past, []).append(record)
     return [_results(past, groups[past]) for past in sorted(groups, key=str)]
 
 
-def _results(past: Past, records: Sequence[Record]) -> Results:
+def _results(past: PastSetting, records: Sequence[Record]) -> Results:
     """Fill the arrays; of a search that is there twice, the later record counts."""
     methods = [r["method"] for r in records]
-    targets = [Target(r["space"], r["target"]) for r in records]
+    targets = [SearchedTask(r["space"], r["target"]) for r in records]
     axes = [methods, targets, [r["seed"] for r in records]]
     labels, cells = zip(*map(_positions, axes), strict=True)
     trials = np.array([r["trial"] for r in records])
@@ -144,7 +144,9 @@ def _positions(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
     return different, np.array([position[label] for label in labels])
 
 
-def _optimum(records: Sequence[Record], targets: Sequence[Target], at: np.ndarray) -> np.ndarray:
+def _optimum(
+    records: Sequence[Record], targets: Sequence[SearchedTask], at: np.ndarray
+) -> np.ndarray:
     optima = np.array([r["optimum"] for r in records], dtype=float)
     optimum = np.full(len(targets), np.nan)
     optimum[at] = optima

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from benchmarks.histories import Past
+from benchmarks.common import markdown
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.figures import CLOSE
 from benchmarks.report.figures import Difference
 from benchmarks.report.figures import Method
@@ -17,12 +18,12 @@ from benchmarks.report.figures import Scope
 from benchmarks.report.figures import scope
 from benchmarks.report.figures import TOP
 from benchmarks.report.results import Results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.report.statistics import LEVEL
 from benchmarks.report.statistics import RESAMPLES
 
 
-Row = list[str]
+_table = partial(markdown.table, aligned=True)
 
 LEGEND = f"""\
 - Regret: (best - found) / (best - median) of the true values after so many evaluations; 0 is the
@@ -72,7 +73,7 @@ def _label(method: Method) -> str:
     return method.name + "\\*" * method.fewer
 
 
-def _regret_rows(scope: Scope) -> list[Row]:
+def _regret_rows(scope: Scope) -> list[list[str]]:
     best = {n: np.nanmin([m.regret[n] for m in scope.methods]) for n in scope.budgets}
     rows = []
     for m in scope.methods:
@@ -83,7 +84,7 @@ def _regret_rows(scope: Scope) -> list[Row]:
     return rows
 
 
-def _rival_rows(scope: Scope) -> list[Row]:
+def _rival_rows(scope: Scope) -> list[list[str]]:
     methods = {method.name: method for method in scope.methods}
     return [
         [str(n), _label(methods[name]), *_difference(methods[name].differences[n])]
@@ -91,12 +92,12 @@ def _rival_rows(scope: Scope) -> list[Row]:
     ]
 
 
-def _difference(d: Difference) -> Row:
+def _difference(d: Difference) -> list[str]:
     ends = f"[{d.low:+.4f}, {d.high:+.4f}]" if np.isfinite(d.low) else "-"
     return [f"{d.mean:+.4f}", ends, str(d.pairs)]
 
 
-def _rank_rows(scope: Scope) -> list[Row]:
+def _rank_rows(scope: Scope) -> list[list[str]]:
     return [
         [
             _label(m),
@@ -107,12 +108,12 @@ def _rank_rows(scope: Scope) -> list[Row]:
     ]
 
 
-def _effort_row(m: Method) -> Row:
+def _effort_row(m: Method) -> list[str]:
     needed = [*_needed(m.optimum), *_needed(m.top)]
     return [_label(m), *needed, f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
 
 
-def _needed(n: Needed | None) -> Row:
+def _needed(n: Needed | None) -> list[str]:
     """A quartile that did not get there is more than the trials it had."""
     if n is None:
         return ["-", "-"]
@@ -122,7 +123,7 @@ def _needed(n: Needed | None) -> Row:
     return [f"{median} ({lower} to {upper})", f"{n.reached}/{n.searches}"]
 
 
-def in_words(past: Past) -> str:
+def in_words(past: PastSetting) -> str:
     words = f"{past.n} past trials a task by {past.by}"
     if past.tasks is not None:
         words += f", {counted(past.tasks, 'past task')}"
@@ -136,7 +137,7 @@ def counted(n: int, thing: str) -> str:
 # --- of one task ----------------------------------------------------------------------------
 
 
-def target_tables(results: Results, target: Target) -> Iterator[str]:
+def target_tables(results: Results, target: SearchedTask) -> Iterator[str]:
     """Regret, true values and effort on one task."""
     part = results.on([target])
     figures = scope(str(target), results, [target])
@@ -156,7 +157,7 @@ def target_tables(results: Results, target: Target) -> Iterator[str]:
     yield ""
 
 
-def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[Row]:
+def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[list[str]]:
     """Methods x seeds x evaluations -> a row for each method."""
     rows = []
     for method, own in zip(methods, x, strict=True):
@@ -172,11 +173,11 @@ def _final(best: np.ndarray) -> list[float]:
     return [float(x[np.isfinite(x)].mean()) for x in ends]
 
 
-def _target_effort(m: Method, best: float) -> Row:
+def _target_effort(m: Method, best: float) -> list[str]:
     return [m.name, *_needed(m.optimum), f"{best:.3f}", f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
 
 
-# --- Markdown -------------------------------------------------------------------------------
+# --- cells ----------------------------------------------------------------------------------
 
 
 def _number(x: float, digits: int) -> str:
@@ -185,13 +186,3 @@ def _number(x: float, digits: int) -> str:
 
 def _bold(cell: str, is_bold: bool) -> str:
     return f"**{cell}**" if is_bold else cell
-
-
-def _table(heads: Row, rows: Iterable[Row]) -> list[str]:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *rows]
-    return [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]

@@ -22,7 +22,7 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class Measurement:
     """What a table says of one architecture.
 
     Attributes:
@@ -36,14 +36,14 @@ class Evaluation:
     true: float
 
 
-class Task(Protocol):
+class SearchTask(Protocol):
     """One data set to search on."""
 
     optimum: float
     true_optimum: float
     true_median: float
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         """Look up one architecture (``P`` choice positions)."""
 
 
@@ -65,9 +65,9 @@ class TableTask:
         self.true_optimum = float(self.true.max())
         self.true_median = float(np.median(self.true))
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         network = int(self._network_of[tuple(row)])
-        return Evaluation(network, float(self.value[network]), float(self.true[network]))
+        return Measurement(network, float(self.value[network]), float(self.true[network]))
 
 
 @dataclass(frozen=True)
@@ -93,15 +93,15 @@ class Family:
     """
 
     space: Space
-    tasks: Mapping[str, Task]
+    tasks: Mapping[str, SearchTask]
     archives: Mapping[str, Archive] = field(default_factory=dict)
 
-    def past(self, target: str) -> dict[str, Task | Archive]:
+    def past(self, target: str) -> dict[str, SearchTask | Archive]:
         """All but the target, by name."""
         others = {name: task for name, task in self.tasks.items() if name != target}
         return {**others, **self.archives}
 
 
-def regret(task: Task, true: float) -> float:
+def regret(task: SearchTask, true: float) -> float:
     """0 at the true optimum, 1 at the median network."""
     return (task.true_optimum - true) / (task.true_optimum - task.true_median)

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.tasks import reading
 from benchmarks.tasks.base import Archive
-from benchmarks.tasks.base import Evaluation
 from benchmarks.tasks.base import Family
+from benchmarks.tasks.base import Measurement
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import Space
 
@@ -101,9 +101,9 @@ class PredictorTask:
         X = MobileNetV3Space().sample(10_000, np.random.default_rng(0))
         self.true_median = float(np.median(predictor(X)))
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         value = float(self.predictor(row[None])[0])
-        return Evaluation(network(row), value, value)
+        return Measurement(network(row), value, value)
 
 
 def network(row: np.ndarray) -> int:
