@@ -1,4 +1,4 @@
-"""Past studies for a search: the other tasks of its family, as users have them."""
+"""Make the past studies of a search: trials on the other tasks of its family."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Trials = tuple[np.ndarray, np.ndarray]  # n x P architectures, n values
 
 @dataclass(frozen=True)
 class PastSetting:
-    """What a search is given of the other tasks.
+    """Kind and amount of past studies that a search is given.
 
     Attributes:
         n: Trials of each past study; an archive may have fewer.
@@ -60,7 +60,7 @@ class PastSetting:
         return "-".join([f"history{self.n}", self.by, tasks, *filter(None, [self.spoil])])
 
     def check(self, family: Family) -> None:
-        """Raises :class:`TableError` if the family cannot have such a past."""
+        """Raise :class:`TableError` if the family cannot have such a past."""
         if self.by == "tpe" and family.archives:
             raise TableError(
                 f"{', '.join(family.archives)} are archives, on which TPE cannot search; leave "
@@ -71,7 +71,7 @@ class PastSetting:
 def past_studies(
     family: Family, target: str, past: PastSetting, seed: int, cache: Path
 ) -> tuple[Study, ...]:
-    """One study for each past task; they depend on ``past``, the seed and the task only.
+    """Make one study for each past task; it depends on ``past``, the seed and the task only.
 
     So all methods get the same ones. TPE's trials are kept in the folder ``cache``.
     """
@@ -88,7 +88,7 @@ def past_studies(
 
 
 def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
-    """``n`` of the names, in their order; with a larger ``n`` the same ones and others."""
+    """Draw ``n`` of the names, in their order; a larger ``n`` adds to the same ones."""
     order = np.random.default_rng([seed, crc32(b"past")]).permutation(len(names))
     return [names[i] for i in sorted(order[:n])]
 
@@ -123,7 +123,7 @@ def _trials(
 
 
 def _different(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
-    """``n x P``: random architectures without repeats."""
+    """Draw ``n x P`` random architectures without repeats."""
     if n > space.size:
         raise ValueError(f"{n} different architectures from a space of {space.size}")
     X = space.sample(n, rng)
@@ -133,7 +133,7 @@ def _different(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _tpe(task: SearchTask, space: Space, n: int, seed: int, kept: Path) -> Trials:
-    """The trials of a search by TPE, repeats included; from the file ``kept`` if it exists."""
+    """Search by TPE, repeats included; read the trials from the file ``kept`` if it exists."""
     if not kept.exists():
         study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=seed))
         study.optimize(lambda trial: task.evaluate(space.encode(space.suggest(trial))).value, n)

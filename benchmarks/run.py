@@ -79,7 +79,7 @@ def run_search(search: Search) -> list[Record]:
 
 
 def setting_of(search: Search) -> peers.Setting:
-    """What the search's method is told."""
+    """Make the setting that the search's method is given."""
     family, past = tasks.load(search.space), search.past
     kept = search.cache / f"{search.space}-past"
     history = past_studies(family, search.target, past, search.seed, kept)
@@ -94,7 +94,7 @@ def drive(
     n_trials: int,
     first: Sequence[np.ndarray] = (),
 ) -> Iterator[Record]:
-    """Ask, look up, tell; the sampler sees the values of its own trials only.
+    """Ask, look up and tell; the sampler sees the values of its own trials only.
 
     The architectures ``first`` (``P`` each) are tried before the sampler is asked.
     """
@@ -135,7 +135,7 @@ def _record(
 
 
 def read_records(path: Path) -> list[Record]:
-    """The file's records, which may be packed by xz; a last line that was cut off is left out."""
+    """Read a file's records, which may be packed by xz, without a last line that was cut off."""
     if not path.exists():
         return []
     with (lzma.open if path.suffix == ".xz" else open)(path, "rt") as file:
@@ -201,7 +201,7 @@ def _check_table(space: str, records: Sequence[Record]) -> None:
 def _finished(
     how: Callable[[Search], list[Record]], searches: Sequence[Search], jobs: int
 ) -> Iterator[list[Record]]:
-    """Each search's records, as soon as it is done."""
+    """Yield each search's records as soon as it is done."""
     with workers.pool(jobs) as pool:
         try:
             for future in as_completed([pool.submit(how, s) for s in searches]):
@@ -237,7 +237,7 @@ def _positive(text: str) -> int:
 
 
 def _searches(a: argparse.Namespace) -> list[Search]:
-    """Seed by seed, so that a file that is not finished has a bit of everything."""
+    """List the searches seed by seed, so that an unfinished file has a bit of everything."""
     past = PastSetting(a.history, a.history_by, a.past, a.spoil)
     # The other family with these tasks holds them all.
     spaces = _listed("space", a.space, tasks.FAMILIES, but="nasbench201")
@@ -256,7 +256,7 @@ def _searches(a: argparse.Namespace) -> list[Search]:
 
 
 def _listed(what: str, text: str, known: Iterable[str], but: str = "") -> list[str]:
-    """The names in a list with commas, each once; ``all`` is all but one.
+    """Split a list with commas into names, each once; ``all`` is all but one.
 
     Exits if there is no such name.
     """

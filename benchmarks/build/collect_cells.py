@@ -47,7 +47,7 @@ class CellTraining:
 
 
 def cells(dataset: str, n_cells: int, n_shared: int, seed: int) -> list[tuple[int, ...]]:
-    """Random cells that compute different things; the first ``n_shared`` are on every set."""
+    """Draw random cells that compute different things; the first ``n_shared`` are on every set."""
     own_rng = np.random.default_rng([seed, crc32(dataset.encode())])
     shared = _distinct(SPACE.sample(2 * n_shared + 10, np.random.default_rng(seed)))[:n_shared]
     own = SPACE.sample(2 * n_cells + 10, own_rng)
@@ -56,7 +56,7 @@ def cells(dataset: str, n_cells: int, n_shared: int, seed: int) -> list[tuple[in
 
 
 def _distinct(X: np.ndarray) -> np.ndarray:
-    """The rows of ``X`` without those whose graph an earlier row has, once pruned."""
+    """Drop the rows of ``X`` whose pruned graph an earlier row has."""
     _, graph = SPACE.to_graphs(X).pruned().unique()
     return X[np.sort(np.unique(graph, return_index=True)[1])]
 
@@ -96,7 +96,7 @@ def collect(
 
 
 def _study(storage: str, name: str, recipe: Recipe) -> optuna.Study:
-    """The image set's study, new or continued; exits if it holds another recipe's losses."""
+    """Create or continue the image set's study; exit if it holds another recipe's losses."""
     data = load_images(name)
     study = optuna.create_study(storage=storage, study_name=name, load_if_exists=True)
     if study.user_attrs.get("recipe", asdict(recipe)) != asdict(recipe):

@@ -20,7 +20,7 @@ LINES = {"tnas": ("-", "TNAS"), "random": ("--", "random search")}
 
 
 def draw(storage: str, out: Path) -> None:
-    """The best log loss so far of every search, thin, and each sampler's mean, thick."""
+    """Plot the best log loss so far of every search, thin, and each sampler's mean, thick."""
     matplotlib.use("Agg")
     figure, axes = plt.subplots(figsize=(7, 3.6), dpi=130)
     names = optuna.get_all_study_names(storage)

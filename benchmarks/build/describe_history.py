@@ -1,4 +1,4 @@
-"""What the package's history holds: cells by image set, noise, time, and who is like whom.
+"""Describe the package's history: cells by image set, noise, time, and similar image sets.
 
     python -m benchmarks.build.describe_history --out benchmarks/results
 
@@ -53,7 +53,7 @@ class Collected:
 
 
 def collected() -> dict[str, Collected]:
-    """By image set, in the order of the history."""
+    """Read the cells of each image set, in the order of the history."""
     storage = JournalStorage(JournalFileBackend(str(FOLDER / JOURNAL)))
     sets = {}
     for name in optuna.get_all_study_names(storage):
@@ -120,21 +120,21 @@ def agreement(c: Collected) -> float:
 
 
 def noise(c: Collected) -> float:
-    """The seeds' standard deviation over that between cells, both of the losses' logarithms."""
+    """Divide the seeds' standard deviation by the cells', both of the losses' logarithms."""
     first, second = np.log(c.twice).T
     seeds = np.sqrt(np.mean((first - second) ** 2) / 2)
     return float(seeds / np.log(c.losses).std())
 
 
 def shared_losses(history: MetaDataset) -> np.ndarray:
-    """``Q x n``: log losses of the cells that all image sets share."""
+    """Return ``Q x n`` log losses of the cells that all image sets share."""
     of_cell = [{row.tobytes(): -y for row, y in zip(t.X, t.y, strict=True)} for t in history.tasks]
     shared = sorted(set.intersection(*(set(losses) for losses in of_cell)))
     return np.array([[losses[cell] for cell in shared] for losses in of_cell])
 
 
 def description(sample: DatasetSample) -> np.ndarray:
-    """``2F``: means and deviations of a data set's points."""
+    """Return ``2F`` means and deviations of a data set's points."""
     return np.concatenate([sample.points.mean(axis=0), sample.points.std(axis=0)])
 
 
@@ -144,14 +144,14 @@ def standardized(descriptions: np.ndarray) -> np.ndarray:
 
 
 def nearest(D: np.ndarray) -> np.ndarray:
-    """The position of each row's nearest neighbor."""
+    """Return the position of each row's nearest neighbor."""
     distance = np.linalg.norm(D[:, None] - D[None], axis=2)
     np.fill_diagonal(distance, np.inf)
     return np.asarray(distance.argmin(axis=1))
 
 
 def halves_found(history: MetaDataset) -> float:
-    """How often one half of a data set's points is nearest to the other half, of all halves."""
+    """Return the share of half data sets whose nearest neighbor is their other half."""
     samples = [t.dataset for t in history.tasks if t.dataset is not None]
     rng = np.random.default_rng(0)
     halves = []
@@ -169,7 +169,7 @@ def halves_found(history: MetaDataset) -> float:
 
 
 def draw_correlations(R: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """A heat map, sets that rank cells alike beside each other."""
+    """Draw a heat map in which sets that rank cells alike are beside each other."""
     import matplotlib.pyplot as plt
 
     distance = np.clip(1 - R, 0, None)
@@ -190,7 +190,7 @@ def draw_correlations(R: np.ndarray, names: Sequence[str], path: Path) -> None:
 
 
 def draw_datasets(D: np.ndarray, names: Sequence[str], path: Path) -> None:
-    """Two principal components, and who is nearest to whom in all."""
+    """Draw two principal components and a line from each set to its nearest in all components."""
     import matplotlib.pyplot as plt
 
     U, s, _ = np.linalg.svd(D, full_matrices=False)

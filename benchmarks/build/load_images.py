@@ -1,4 +1,4 @@
-"""The image sets that the benchmarks train on."""
+"""Read the image sets that the benchmarks train on."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StoredImages:
 
 
 def load_images(name: str) -> StoredImages:
-    """Read ``$OPTUNA_TNAS_DATA/images/<name>.npz``; exits with what to do if it is missing."""
+    """Read ``$OPTUNA_TNAS_DATA/images/<name>.npz``; exit with the remedy if it is missing."""
     folder = os.environ.get("OPTUNA_TNAS_DATA")
     if not folder:
         sys.exit(

@@ -55,14 +55,14 @@ ABOUT = {
 
 
 def history(name: str, left_out: Collection[str] = ()) -> MetaDataset:
-    """What a checkpoint learns from, without the table's or image sets' tasks of these names."""
+    """Build a checkpoint's history, without the tasks (of tables or image sets) of these names."""
     whole = {"nasbench201": _nasbench201, "mobilenetv3": _mobilenetv3}[name]()
     kept = tuple(task for task in whole.tasks if task_of(task) not in left_out)
     return MetaDataset(whole.space, kept)
 
 
 def task_of(study: Task) -> str:
-    """Of which task it is a study: what is before the dot."""
+    """Return the name of a study's task: the part before the dot."""
     return study.name.split(".")[0]
 
 
@@ -90,7 +90,7 @@ def _mobilenetv3() -> MetaDataset:
 
 
 def build(name: str, seed: int) -> MetaSurrogate:
-    """The checkpoint with its card."""
+    """Meta-train the checkpoint and write its card."""
     surrogate = meta_train(history(name), seed=seed)
     predicts = left_out_predictions(name, seed)
     if name == "nasbench201":
@@ -104,7 +104,7 @@ def build(name: str, seed: int) -> MetaSurrogate:
 
 
 def left_out_predictions(name: str, seed: int) -> dict[str, float]:
-    """Each task's Spearman coefficient, from what the other two thirds of the tasks taught."""
+    """Return each task's Spearman coefficient by surrogates trained on other folds of tasks."""
     whole = history(name)
     names = sorted({task_of(task) for task in whole.tasks})
     order = np.random.default_rng(seed).permutation(len(names))
@@ -120,7 +120,7 @@ def left_out_predictions(name: str, seed: int) -> dict[str, float]:
 
 @torch.no_grad()
 def spearman(surrogate: MetaSurrogate, task: Task) -> float:
-    """Of the past's prediction with the task's values."""
+    """Correlate the past's prediction with the task's values (Spearman)."""
     predicted = surrogate.past_mean(task.X, task.dataset)
     return round(float(spearmanr(predicted, task.y).statistic), 3)
 

@@ -55,7 +55,7 @@ def ship(storage: str, out: Path, n_trials: int) -> None:
 
 
 def agreement_of(trials: Sequence[FrozenTrial]) -> float:
-    """Spearman coefficient of the cells trained with two seeds; 1 if they are too few for one."""
+    """Return the Spearman coefficient of cells with two seeds; 1 if there are fewer than three."""
     pairs = [
         (trial.value, trial.user_attrs["second_log_loss"])
         for trial in trials

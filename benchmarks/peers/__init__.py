@@ -25,7 +25,7 @@ class Setting:
     Attributes:
         space: The search space.
         history: Past studies, one per past task.
-        seed: Of the sampler.
+        seed: The sampler's seed.
         cache: A folder for what the method learns from this history; it belongs to this space,
             target, history and seed and may not exist yet.
     """

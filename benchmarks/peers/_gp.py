@@ -42,7 +42,7 @@ _CHUNK = 4096  # candidates whose covariances with the trials stay in the proces
 
 
 class CategoricalGP:
-    """A GP on ``n`` architectures; all it says is in standard deviations from their mean value.
+    """GP on ``n`` architectures; its units are standard deviations from their mean value.
 
     Args:
         X: ``n x P`` choice positions.
@@ -69,7 +69,7 @@ class CategoricalGP:
         self._residual = self._whiten @ torch.from_numpy(self.y - self._mean)  # n
 
     def _table(self, X: np.ndarray, n_choices: np.ndarray) -> Tensor:
-        """``sum(n_choices) x n``: what a choice adds to the distance to each trial."""
+        """Tabulate ``sum(n_choices) x n``: each choice's share of the distance to each trial."""
         parameter = np.repeat(np.arange(len(n_choices)), n_choices)
         choice = np.concatenate([np.arange(n) for n in n_choices])
         lengthscale = self.model.covar_module.base_kernel.lengthscale.numpy()[0]
@@ -77,13 +77,13 @@ class CategoricalGP:
         return torch.from_numpy(differs / lengthscale[parameter, None] / len(n_choices))
 
     def _cross(self, X: np.ndarray) -> Tensor:
-        """``m x n``: prior covariance of ``m`` architectures with the trials."""
+        """Return ``m x n`` prior covariances of ``m`` architectures with the trials."""
         chosen = torch.from_numpy(X + self._offsets)
         distance = embedding_bag(chosen, self._dissimilarity, mode="sum")
         return distance.neg_().exp_().mul_(self._outputscale)
 
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``m`` means and ``m`` variances of ``m x P`` architectures."""
+        """Predict ``m`` means and ``m`` variances of ``m x P`` architectures."""
         parts = [self._predict(X[i : i + _CHUNK]) for i in range(0, len(X), _CHUNK)]
         mean, variance = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return mean, variance
@@ -94,7 +94,7 @@ class CategoricalGP:
         return self._mean + whitened @ self._residual, variance.clamp_min(1e-9)
 
     def draw(self, X: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """``n x m``: joint draws of ``m`` architectures' values without noise."""
+        """Draw ``n x m`` joint samples of ``m`` architectures' values without noise."""
         with torch.no_grad():
             posterior = self.model(torch.from_numpy(X / self.n_choices))
         covariance = posterior.covariance_matrix + 1e-8 * torch.eye(len(X))
@@ -102,7 +102,7 @@ class CategoricalGP:
         return np.asarray(posterior.mean.numpy() + rng.normal(size=(n, len(X))) @ factor.T)
 
     def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """``n`` means and ``n`` variances at each trial, had it not been seen.
+        """Predict each trial from the others: ``n`` means and ``n`` variances.
 
         Rasmussen and Williams, "Gaussian Processes for Machine Learning", section 5.4.2.
         """
@@ -129,7 +129,7 @@ def _fitted(X: np.ndarray, y: np.ndarray) -> SingleTaskGP:
 
 
 def past_gps(history: Sequence[Study], space: Space) -> list[CategoricalGP]:
-    """A GP per past study."""
+    """Fit a GP to each past study."""
     return [CategoricalGP(*finished(study, space), space.n_choices) for study in history]
 
 
@@ -174,14 +174,14 @@ def upper_confidence_bound(mean: np.ndarray, variance: np.ndarray, best: float) 
 
 
 def first_of(values: np.ndarray, rng: np.random.Generator) -> int:
-    """Position of the largest value; equal ones, of which there are many, are drawn from."""
+    """Return the position of the largest value, drawn at random among equal ones."""
     return int(rng.choice(np.flatnonzero(values >= values.max() - 1e-9)))
 
 
 def bayesian_optimization(
     space: Space, acquisition: Acquisition, initial: np.ndarray, seed: int
 ) -> SequentialSampler:
-    """Next is always the untried candidate with the best acquisition under a GP on the trials."""
+    """Make a sampler that tries the candidate with the best acquisition under a GP on trials."""
 
     def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         gp = CategoricalGP(X, y, space.n_choices)

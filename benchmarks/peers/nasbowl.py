@@ -51,7 +51,7 @@ def sampler(setting: Setting) -> BaseSampler:
 
 
 class Nasbowl:
-    """Chooses the candidate of the largest expected improvement."""
+    """Chooser of the candidate with the largest expected improvement."""
 
     def __init__(self, space: Space) -> None:
         self._space = space
@@ -64,7 +64,7 @@ class Nasbowl:
         return np.asarray(pool[_expected_improvement(mean, deviation, z.max()).argmax()])
 
     def _pool(self, X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Mutants of the best, filled up with random architectures."""
+        """Return mutants of the best, filled up with random architectures."""
         n_each = POOL // PARENTS
         mutants = mutants_of_best(self._space, X, y, rng, n_parents=PARENTS, n_each=n_each)
         random = self._space.sample(POOL - len(mutants), rng)
@@ -73,7 +73,7 @@ class Nasbowl:
 
 
 def _computing(space: Space, X: np.ndarray) -> GraphBatch:
-    """The graphs of the operations that compute: who reads a skip reads what it reads."""
+    """Take skips out of the graphs: who reads a skip reads what it reads."""
     graphs = space.to_graphs(X).pruned()
     ops, adjacency = graphs.ops.copy(), graphs.adjacency.copy()
     skips = [i for op, i in space.vocabulary.items() if op in SKIPS]
@@ -87,7 +87,7 @@ def _computing(space: Space, X: np.ndarray) -> GraphBatch:
 
 
 def _log_accuracy(y: np.ndarray) -> np.ndarray:
-    """Minus the logarithm of the error, for values that are percentages."""
+    """Return minus the logarithm of the error, for values that are percentages."""
     return -np.log(100.0 - y) if y.max() < 100.0 else y
 
 
@@ -96,7 +96,7 @@ def _standardized(y: np.ndarray) -> np.ndarray:
 
 
 def _fitted(counts: list[np.ndarray], z: np.ndarray) -> tuple[np.ndarray, float]:
-    """The kernel of the height, and the noise, under which the values are the most likely."""
+    """Choose the kernel (its height) and the noise of the highest marginal likelihood."""
     fits = []
     for height in HEIGHTS:
         kernel = normalized_kernel(counts[: height + 1])
@@ -108,7 +108,7 @@ def _fitted(counts: list[np.ndarray], z: np.ndarray) -> tuple[np.ndarray, float]
 
 
 def _log_likelihoods(kernel: np.ndarray, z: np.ndarray) -> np.ndarray:
-    """Marginal log-likelihood under each of ``NOISES``, up to a constant."""
+    """Return the marginal log-likelihood under each of ``NOISES``, up to a constant."""
     values, vectors = np.linalg.eigh(kernel)
     variances = np.maximum(values, 0.0)[:, None] + NOISES  # n x noises
     fit = (vectors.T @ z)[:, None] ** 2 / variances
@@ -116,7 +116,7 @@ def _log_likelihoods(kernel: np.ndarray, z: np.ndarray) -> np.ndarray:
 
 
 def _posterior(kernel: np.ndarray, noise: float, z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation of the graphs behind the first ``len(z)`` ones."""
+    """Predict mean and standard deviation of the graphs after the first ``len(z)``."""
     n = len(z)
     factor = cho_factor(kernel[:n, :n] + noise * np.eye(n))
     cross = kernel[:n, n:]

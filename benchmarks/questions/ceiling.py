@@ -1,4 +1,4 @@
-"""How much could knowing the data set help before the first trial? Bounds that cheat.
+"""How much could knowing the data set help before the first trial? Bounds by an oracle.
 
     python -m benchmarks.questions.ceiling
 
@@ -27,7 +27,7 @@ from optuna_tnas.surrogate.past import study_weights
 
 
 def predictions(history: MetaDataset) -> list[np.ndarray]:
-    """For each task ``n x Q``: what each of the Q tasks predicts on its architectures."""
+    """Return for each task the ``n x Q`` predictions of the Q tasks on its architectures."""
     structure = StructureEncoder(history.space)
     inputs = [_inputs(structure(task.X)) for task in history.tasks]
     kernel = TransferKernel(1, (0.0, 1.0)).double()
@@ -48,15 +48,15 @@ def predictions(history: MetaDataset) -> list[np.ndarray]:
 
 
 def _inputs(structure: Tensor) -> Tensor:
-    """One latent that is the same for all, and the structure."""
+    """Prepend one constant latent to the structure."""
     return torch.cat([structure.new_zeros(len(structure), 1), structure], dim=1)
 
 
 def coefficients(predicted: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:
-    """Of all others alike, the best single one, the best non-negative weights.
+    """Correlate with ``y``: the mean of the others, the best single one, the best weighted sum.
 
     Args:
-        predicted: ``n x Q'`` by the others.
+        predicted: ``n x Q'`` predictions of the other tasks.
         y: ``n`` values.
     """
     best_weights, _ = nnls(predicted, normal_scores(y))

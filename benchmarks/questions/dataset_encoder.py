@@ -1,4 +1,4 @@
-"""Does it help to know the data set? Searches on image sets that were left out of the past.
+"""Does it help to know the data set? Searches on image sets left out of the past.
 
     python -m benchmarks.questions.dataset_encoder --seeds 10 --jobs 2 --out imagesets.jsonl
 
@@ -54,7 +54,7 @@ BUDGETS = (1, 5, 10, 20, 50)
 
 
 def meta_features(sample: DatasetSample) -> DatasetSample:
-    """Instead of points: whether there is color, and logarithms of side, size and class count."""
+    """Replace the points by: has color, and logarithms of side, size and class count."""
     p = sample.points.astype(np.float64)
     gray = np.allclose(p[:, :16], p[:, 16:32]) and np.allclose(p[:, :16], p[:, 32:48])
     numbers = [0.0 if gray else 1.0, *p[0, -3:]]
@@ -89,20 +89,20 @@ def history() -> MetaDataset:
 
 
 def folds(seed: int) -> list[tuple[str, ...]]:
-    """The names of the image sets that are left out together."""
+    """Split the names of the image sets into the folds that are left out together."""
     names = [task.name for task in history().tasks]
     order = np.random.default_rng([seed, N_FOLDS]).permutation(len(names))
     return [tuple(names[i] for i in sorted(order[k::N_FOLDS])) for k in range(N_FOLDS)]
 
 
 def told(tasks: Sequence[Task], method: str) -> tuple[Task, ...]:
-    """The tasks with what the method is told of their data sets."""
+    """Replace the data sets of the tasks by what the method is told of them."""
     known = [(task, task.dataset) for task in tasks]
     return tuple(replace(t, dataset=TOLD[method](d)) for t, d in known if d is not None)
 
 
 def learned(search: Search) -> MetaSurrogate:
-    """What the image sets outside the target's fold taught; kept for the fold's other targets."""
+    """Meta-train on the image sets outside the target's fold, once for all its targets."""
     left_out = next(fold for fold in folds(search.seed) if search.target in fold)
     digest = crc32(repr((left_out, Config())).encode())
     path = search.cache / f"{search.method}-{search.seed}-{digest:08x}.pt"
@@ -115,7 +115,7 @@ def learned(search: Search) -> MetaSurrogate:
 
 
 def run_search(search: Search) -> list[Record]:
-    """Search on one image set with what others taught, and record every trial."""
+    """Search on one image set with a surrogate of the others, and record every trial."""
     (target,) = told([t for t in history().tasks if t.name == search.target], search.method)
     surrogate = learned(search).confined(target.X)
     sampler = TNASSampler(surrogate, dataset=target.dataset, seed=search.seed)
@@ -125,14 +125,14 @@ def run_search(search: Search) -> list[Record]:
 
 
 def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
-    """Spearman coefficient of the past's prediction with the values."""
+    """Correlate the past's prediction with the values (Spearman)."""
     predicted = surrogate.past_mean(target.X, target.dataset)
     return float(spearmanr(predicted, target.y).statistic)
 
 
 @torch.no_grad()
 def nlpd(surrogate: MetaSurrogate, target: Task, search: Search) -> float:
-    """Mean negative log density of the other cells' values, given some."""
+    """Return the mean negative log density of the other cells' values, given ``N_GIVEN``."""
     order = np.random.default_rng(search.seed).permutation(len(target.y))
     inputs = surrogate.inputs(target.X[order], target.dataset)
     y = torch.from_numpy(scale_labels(target.y)[order])
@@ -148,9 +148,9 @@ def nlpd(surrogate: MetaSurrogate, target: Task, search: Search) -> float:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Markdown: means, and in brackets the interval of the difference to the data-set encoder.
+    """Format means, and in brackets the interval of the difference to the data-set encoder.
 
-    Of the seeds that all methods have on all image sets.
+    Seeds that a method lacks on an image set are left out.
     """
     targets = sorted({r["target"] for r in records})
     searches = {(r["method"], r["target"], r["seed"]) for r in records}
@@ -177,7 +177,7 @@ def table(records: Sequence[Record]) -> str:
 def _figures(
     records: Sequence[Record], method: str, targets: Sequence[str], seeds: Sequence[int]
 ) -> np.ndarray:
-    """``T x S x (2 + budgets)``."""
+    """Return ``T x S x (2 + budgets)``: Spearman, NLPD and regrets by target and seed."""
     found = {(r["target"], r["seed"], r["trial"]): r for r in records if r["method"] == method}
     return np.array(
         [

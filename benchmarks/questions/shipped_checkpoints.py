@@ -1,4 +1,4 @@
-"""Are the shipped checkpoints ahead on tasks they have not seen? Searches on the yardstick's tasks.
+"""Are the shipped checkpoints ahead on tasks that they have not seen?
 
     python -m benchmarks.questions.shipped_checkpoints \
         --space nasbench201x5 --target ninapro,darcy --out shipped.jsonl
@@ -51,7 +51,7 @@ CHECKPOINT_OF = {
 
 
 def run_search(search: Search) -> list[Record]:
-    """Search on the target with what did not come from it."""
+    """Search on the target with a surrogate that has not seen it."""
     family = tasks.load(search.space)
     task, first = family.tasks[search.target], []
     if search.method.endswith("_later"):
@@ -69,7 +69,7 @@ def _sampler(search: Search) -> BaseSampler:
 
 
 def unbiased(name: str, target: str, seed: int, cache: Path) -> MetaSurrogate:
-    """The shipped checkpoint if it has not seen the target, otherwise one that has not."""
+    """Load the shipped checkpoint or, if it has seen the target, one made without it."""
     shipped = checkpoint.load(name)
     if target not in {study.split(".")[0] for study in shipped.provenance["tasks"]}:
         return shipped

@@ -1,4 +1,4 @@
-"""Which training recipe ranks cells repeatably, and what it costs.
+"""Which training recipe ranks cells repeatably, and at what cost?
 
 Trains the same random cells twice on each image set, with two seeds, and prints the rank
 correlation between the two runs of accuracy and of held-out log loss, the best values, and the
@@ -37,7 +37,7 @@ SEEDS = (0, 1)
 
 
 def measure(recipe: Recipe, data: StoredImages) -> Iterator[list[Result]]:
-    """For each of the random cells, its results with every seed."""
+    """Train each of the random cells with every seed."""
     space = NASBench201Space()
     for row in space.sample(N_CELLS, np.random.default_rng(0)):
         ops = list(space.decode(row).values())
@@ -60,7 +60,7 @@ HEADS = [
 
 
 def figures(results: list[list[Result]]) -> list[str]:
-    """Two rank correlations, the best cell's log loss and accuracy, mean and worst seconds."""
+    """Format two rank correlations, the best accuracy and log loss, mean and worst seconds."""
     accuracy = np.array([[r.accuracy for r in runs] for runs in results])
     log_loss = np.array([[r.log_loss for r in runs] for runs in results])
     seconds = np.array([[r.seconds for r in runs] for runs in results])

@@ -1,4 +1,4 @@
-"""The searches of record files as arrays, one :class:`Results` for each kind of past."""
+"""Read the searches of record files into arrays, one :class:`Results` a kind of past."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Results:
     Attributes:
         methods: Names, the arrays' first axis.
         targets: The second axis, sorted by space.
-        optimum: Of what is searched, by target.
+        optimum: Best searched value, by target.
         regret: Methods x targets x seeds x evaluations, as are those that follow.
         best: The best value that the search has seen so far.
         true: The true value of the network that had it.
@@ -53,7 +53,7 @@ class Results:
 
     @property
     def spaces(self) -> list[str]:
-        """The families."""
+        """Names of the families."""
         return list(dict.fromkeys(target.space for target in self.targets))
 
     @property
@@ -65,12 +65,12 @@ class Results:
 
     @property
     def weights(self) -> np.ndarray:
-        """By target, so that a sum is the mean over families of their tasks' means."""
+        """Weights by target: a weighted sum is the mean over families of their tasks' means."""
         spaces = [target.space for target in self.targets]
         return np.array([1 / spaces.count(space) / len(self.spaces) for space in spaces])
 
     def mean(self, x: np.ndarray) -> np.ndarray:
-        """Methods x targets x seeds x K -> methods x K: the mean over families of their means."""
+        """Average over seeds, tasks, families: methods x targets x seeds x K -> methods x K."""
         mean: np.ndarray = np.einsum("mtk,t->mk", known_mean(x, axis=2), self.weights)
         return mean
 
@@ -81,7 +81,7 @@ class Results:
         return searched
 
     def on(self, targets: Sequence[SearchedTask]) -> Results:
-        """Only these targets, the methods that searched on each, and as far as one got on each."""
+        """Select these targets, methods that searched on all of them, and reached evaluations."""
         ts = np.array([self.targets.index(target) for target in targets])
         ms = np.flatnonzero(np.all(self.searched[:, ts].any(axis=2), axis=1))
         part = np.ix_(ms, ts)
@@ -98,7 +98,7 @@ class Results:
 
 
 def all_results(records: Iterable[Record]) -> list[Results]:
-    """The searches by their past.
+    """Group the searches by their past.
 
     Raises:
         TableError: If searches on one target are of different tables.
@@ -138,7 +138,7 @@ def _results(past: PastSetting, records: Sequence[Record]) -> Results:
 
 
 def _positions(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
-    """The different labels, sorted, and where among them each one is."""
+    """Return the different labels, sorted, and the position of each label among them."""
     different = sorted(set(labels), key=str)
     position = {label: i for i, label in enumerate(different)}
     return different, np.array([position[label] for label in labels])

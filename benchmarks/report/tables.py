@@ -1,4 +1,4 @@
-"""The figures as Markdown."""
+"""Format the figures as Markdown."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ LEGEND = f"""\
 
 
 def scope_tables(scope: Scope, ours: str) -> Iterator[str]:
-    """Four tables; the second is left out if there are no searches of ours."""
+    """Yield four tables; the second is left out if there are no searches of ours."""
     yield f"## {scope.name}, {counted(len(scope.targets), 'task')}\n"
     if scope.left_out:
         yield f"Not on every task, so left out: {', '.join(scope.left_out)}.\n"
@@ -114,7 +114,7 @@ def _effort_row(m: Method) -> list[str]:
 
 
 def _needed(n: Needed | None) -> list[str]:
-    """A quartile that did not get there is more than the trials it had."""
+    """Format quartiles; one that was not reached is more than the trials there were."""
     if n is None:
         return ["-", "-"]
     lower, median, upper = (
@@ -138,7 +138,7 @@ def counted(n: int, thing: str) -> str:
 
 
 def target_tables(results: Results, target: SearchedTask) -> Iterator[str]:
-    """Regret, true values and effort on one task."""
+    """Yield tables of regret, true values and effort on one task."""
     part = results.on([target])
     figures = scope(str(target), results, [target])
     yield f"## {target}, {in_words(results.past)}\n"
@@ -158,7 +158,7 @@ def target_tables(results: Results, target: SearchedTask) -> Iterator[str]:
 
 
 def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[list[str]]:
-    """Methods x seeds x evaluations -> a row for each method."""
+    """Format a row for each method of methods x seeds x evaluations."""
     rows = []
     for method, own in zip(methods, x, strict=True):
         known = [column[np.isfinite(column)] for column in own[:, np.array(budgets) - 1].T]
@@ -168,7 +168,7 @@ def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) 
 
 
 def _final(best: np.ndarray) -> list[float]:
-    """Of each method, the mean of the best values that its searches ended with."""
+    """Average the best values that each method's searches ended with."""
     ends = best[:, 0].max(axis=-1, initial=-np.inf, where=np.isfinite(best[:, 0]))
     return [float(x[np.isfinite(x)].mean()) for x in ends]
 

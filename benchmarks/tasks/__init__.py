@@ -45,7 +45,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 
 @cache
 def load(name: str) -> Family:
-    """A family by name, read once per process.
+    """Load a family by name, once per process.
 
     Raises:
         TableError: If its table is not there.

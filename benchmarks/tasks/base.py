@@ -1,4 +1,4 @@
-"""What a task is: a space, and what its networks reached on a data set.
+"""Protocol and containers of tasks: a space, and the figures of its networks on a data set.
 
 A search sees the noisy ``value``; regret is reported on ``true``, the best figure the table has
 (a test or mean value). Everything is maximized; shares between 0 and 1 are turned into percent.
@@ -23,12 +23,12 @@ class TableError(Exception):
 
 @dataclass(frozen=True)
 class Measurement:
-    """What a table says of one architecture.
+    """Figures of one architecture in a table.
 
     Attributes:
         network: Number of the network; architectures that are the same network share it.
-        value: What the search sees.
-        true: What regret is reported on.
+        value: Figure that the search sees, possibly noisy.
+        true: Figure that regret is reported on.
     """
 
     network: int
@@ -72,7 +72,7 @@ class TableTask:
 
 @dataclass(frozen=True)
 class Archive:
-    """What someone's searches left on a data set: too little to search on, but a past.
+    """Architectures that others' searches evaluated: too few to search on, but a past.
 
     Attributes:
         X: ``n x P`` different architectures.
@@ -97,11 +97,11 @@ class Family:
     archives: Mapping[str, Archive] = field(default_factory=dict)
 
     def past(self, target: str) -> dict[str, SearchTask | Archive]:
-        """All but the target, by name."""
+        """Return all tasks and archives but the target, by name."""
         others = {name: task for name, task in self.tasks.items() if name != target}
         return {**others, **self.archives}
 
 
 def regret(task: SearchTask, true: float) -> float:
-    """0 at the true optimum, 1 at the median network."""
+    """Normalize a true value: 0 at the true optimum, 1 at the median network."""
     return (task.true_optimum - true) / (task.true_optimum - task.true_median)
