@@ -21,10 +21,8 @@ from concurrent.futures import as_completed
 from dataclasses import dataclass
 import json
 import lzma
-import os
 from pathlib import Path
 import sys
-import tempfile
 import time
 from typing import Any
 
@@ -33,14 +31,15 @@ import optuna
 from optuna.samplers import BaseSampler
 from tqdm import tqdm
 
-from benchmarks import histories
+from benchmarks import past_settings
 from benchmarks import peers
 from benchmarks import tasks
 from benchmarks import workers
-from benchmarks.histories import Past
-from benchmarks.histories import past_studies
-from benchmarks.tasks import Evaluation
-from benchmarks.tasks import Task
+from benchmarks.common.files import replaced
+from benchmarks.past_settings import past_studies
+from benchmarks.past_settings import PastSetting
+from benchmarks.tasks import Measurement
+from benchmarks.tasks import SearchTask
 from optuna_tnas.spaces import Space
 
 
@@ -60,7 +59,7 @@ class Search:
     target: str
     method: str
     seed: int
-    past: Past
+    past: PastSetting
     trials: int
     cache: Path
 
@@ -80,7 +79,7 @@ def run_search(search: Search) -> list[Record]:
 
 
 def setting_of(search: Search) -> peers.Setting:
-    """What the search's method is told."""
+    """Make the setting that the search's method is given."""
     family, past = tasks.load(search.space), search.past
     kept = search.cache / f"{search.space}-past"
     history = past_studies(family, search.target, past, search.seed, kept)
@@ -89,16 +88,20 @@ def setting_of(search: Search) -> peers.Setting:
 
 
 def drive(
-    sampler: BaseSampler, space: Space, task: Task, n_trials: int, first: Sequence[np.ndarray] = ()
+    sampler: BaseSampler,
+    space: Space,
+    task: SearchTask,
+    n_trials: int,
+    first: Sequence[np.ndarray] = (),
 ) -> Iterator[Record]:
-    """Ask, look up, tell; the sampler sees the values of its own trials only.
+    """Ask, look up and tell; the sampler sees the values of its own trials only.
 
     The architectures ``first`` (``P`` each) are tried before the sampler is asked.
     """
     study = optuna.create_study(direction="maximize", sampler=sampler)
     for row in first:
         study.enqueue_trial(space.decode(row))
-    best: Evaluation | None = None
+    best: Measurement | None = None
     for number in range(n_trials):
         start = time.perf_counter()
         trial = study.ask()
@@ -114,7 +117,7 @@ def drive(
 
 
 def _record(
-    task: Task, number: int, found: Evaluation, best: Evaluation, seconds: float
+    task: SearchTask, number: int, found: Measurement, best: Measurement, seconds: float
 ) -> Record:
     return {
         "trial": number,
@@ -132,7 +135,7 @@ def _record(
 
 
 def read_records(path: Path) -> list[Record]:
-    """The file's records, which may be packed by xz; a last line that was cut off is left out."""
+    """Read a file's records, which may be packed by xz, without a last line that was cut off."""
     if not path.exists():
         return []
     with (lzma.open if path.suffix == ".xz" else open)(path, "rt") as file:
@@ -143,12 +146,8 @@ def read_records(path: Path) -> list[Record]:
 def _write(path: Path, records: Sequence[Record]) -> None:
     """Replace the file by these records, in an order that does not depend on who was first."""
     ordered = sorted(records, key=lambda r: [(r[k] is not None, r[k]) for k in (*KEY, "trial")])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-    with os.fdopen(handle, "w") as file:
-        file.writelines(json.dumps(record) + "\n" for record in ordered)
-    os.chmod(name, 0o644)
-    os.replace(name, path)
+    with replaced(path) as file:
+        file.writelines(f"{json.dumps(record)}\n".encode() for record in ordered)
 
 
 def _append(path: Path, records: Sequence[Record]) -> None:
@@ -202,7 +201,7 @@ def _check_table(space: str, records: Sequence[Record]) -> None:
 def _finished(
     how: Callable[[Search], list[Record]], searches: Sequence[Search], jobs: int
 ) -> Iterator[list[Record]]:
-    """Each search's records, as soon as it is done."""
+    """Yield each search's records as soon as it is done."""
     with workers.pool(jobs) as pool:
         try:
             for future in as_completed([pool.submit(how, s) for s in searches]):
@@ -223,9 +222,9 @@ def _arguments() -> argparse.Namespace:
     add("--seeds", type=_positive, default=10, help="searches per method, seeds 0, 1, ...")
     add("--trials", type=_positive, default=50, help="evaluations per search")
     add("--history", type=_positive, default=200, help="trials of each past task")
-    add("--history-by", choices=histories.BY, default="random", help="who made them")
+    add("--history-by", choices=past_settings.BY, default="random", help="who made them")
     add("--past", type=_positive, help="how many past tasks, other ones for each seed")
-    add("--spoil", choices=histories.SPOILS, help="what is wrong with the past")
+    add("--spoil", choices=past_settings.SPOILS, help="what is wrong with the past")
     add("--out", type=Path, required=True, help="file of JSON lines, continued if it exists")
     add("--jobs", type=_positive, default=1, help="processes of one thread each")
     return parser.parse_args()
@@ -238,8 +237,8 @@ def _positive(text: str) -> int:
 
 
 def _searches(a: argparse.Namespace) -> list[Search]:
-    """Seed by seed, so that a file that is not finished has a bit of everything."""
-    past = Past(a.history, a.history_by, a.past, a.spoil)
+    """List the searches seed by seed, so that an unfinished file has a bit of everything."""
+    past = PastSetting(a.history, a.history_by, a.past, a.spoil)
     # The other family with these tasks holds them all.
     spaces = _listed("space", a.space, tasks.FAMILIES, but="nasbench201")
     known = [(space, target) for space in spaces for target in tasks.load(space).tasks]
@@ -257,7 +256,7 @@ def _searches(a: argparse.Namespace) -> list[Search]:
 
 
 def _listed(what: str, text: str, known: Iterable[str], but: str = "") -> list[str]:
-    """The names in a list with commas, each once; ``all`` is all but one.
+    """Split a list with commas into names, each once; ``all`` is all but one.
 
     Exits if there is no such name.
     """

@@ -1,4 +1,4 @@
-"""Worker processes of the long benchmarks."""
+"""Start worker processes for the long benchmarks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 
 
 def pool(n_workers: int) -> ProcessPoolExecutor:
-    """Processes of one thread each, so that results repeat; none outlives a killed parent."""
+    """Start processes of one thread, so that results repeat; none outlives a killed parent."""
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(n_workers, context, initializer=_start)
 

@@ -1,7 +1,8 @@
-"""The samplers that are compared: one file each, whose name is the method's.
+"""The samplers that are compared.
 
-A peer's file has a function ``sampler(setting)`` that returns an Optuna sampler. Files that
-begin with an underscore are helpers.
+A method is a module with a function ``sampler(setting)`` that returns an Optuna sampler, or, if it
+differs from another method in a part only, an entry of :data:`benchmarks.peers.variants.VARIANTS`.
+Modules that begin with an underscore are helpers.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ from optuna_tnas.spaces import Space
 
 @dataclass(frozen=True)
 class Setting:
-    """All that a method is told of a search; the target's table is not among it.
+    """The inputs of a method for one search; the target's table is not among them.
 
     Attributes:
         space: The search space.
         history: Past studies, one per past task.
-        seed: Of the sampler.
+        seed: The sampler's seed.
         cache: A folder for what the method learns from this history; it belongs to this space,
             target, history and seed and may not exist yet.
     """
@@ -36,11 +37,18 @@ class Setting:
 
 
 def names() -> list[str]:
-    """The methods there are."""
-    return sorted(m.name for m in iter_modules(__path__) if not m.name.startswith("_"))
+    """Return the names of all methods, sorted."""
+    from benchmarks.peers.variants import VARIANTS  # imports this module
+
+    modules = {m.name for m in iter_modules(__path__) if not m.name.startswith("_")}
+    return sorted(modules - {"variants"} | VARIANTS.keys())
 
 
 def make(method: str, setting: Setting) -> BaseSampler:
-    """The sampler of a method, for one search."""
+    """Make the sampler of a method for one search."""
+    from benchmarks.peers.variants import VARIANTS
+
+    if method in VARIANTS:
+        return VARIANTS[method](setting)
     sampler: BaseSampler = import_module(f"{__name__}.{method}").sampler(setting)
     return sampler

@@ -11,18 +11,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from typing import Any
 
+from botorch.acquisition import LogExpectedImprovement
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.kernels import CategoricalKernel
+from botorch.models.model import Model
+from botorch.posteriors.torch import TorchPosterior
 from botorch.utils.sampling import manual_seed
 from gpytorch.kernels import ScaleKernel
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from gpytorch.priors import GammaPrior
 import numpy as np
 from optuna.study import Study
-from scipy.special import erfcx
-from scipy.special import ndtr
 import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
@@ -40,7 +42,7 @@ _CHUNK = 4096  # candidates whose covariances with the trials stay in the proces
 
 
 class CategoricalGP:
-    """A GP on ``n`` architectures; all it says is in standard deviations from their mean value.
+    """GP on ``n`` architectures; its units are standard deviations from their mean value.
 
     Args:
         X: ``n x P`` choice positions.
@@ -67,7 +69,7 @@ class CategoricalGP:
         self._residual = self._whiten @ torch.from_numpy(self.y - self._mean)  # n
 
     def _table(self, X: np.ndarray, n_choices: np.ndarray) -> Tensor:
-        """``sum(n_choices) x n``: what a choice adds to the distance to each trial."""
+        """Tabulate ``sum(n_choices) x n``: each choice's share of the distance to each trial."""
         parameter = np.repeat(np.arange(len(n_choices)), n_choices)
         choice = np.concatenate([np.arange(n) for n in n_choices])
         lengthscale = self.model.covar_module.base_kernel.lengthscale.numpy()[0]
@@ -75,13 +77,13 @@ class CategoricalGP:
         return torch.from_numpy(differs / lengthscale[parameter, None] / len(n_choices))
 
     def _cross(self, X: np.ndarray) -> Tensor:
-        """``m x n``: prior covariance of ``m`` architectures with the trials."""
+        """Return ``m x n`` prior covariances of ``m`` architectures with the trials."""
         chosen = torch.from_numpy(X + self._offsets)
         distance = embedding_bag(chosen, self._dissimilarity, mode="sum")
         return distance.neg_().exp_().mul_(self._outputscale)
 
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``m`` means and ``m`` variances of ``m x P`` architectures."""
+        """Predict ``m`` means and ``m`` variances of ``m x P`` architectures."""
         parts = [self._predict(X[i : i + _CHUNK]) for i in range(0, len(X), _CHUNK)]
         mean, variance = (torch.cat(part).numpy() for part in zip(*parts, strict=True))
         return mean, variance
@@ -92,7 +94,7 @@ class CategoricalGP:
         return self._mean + whitened @ self._residual, variance.clamp_min(1e-9)
 
     def draw(self, X: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
-        """``n x m``: joint draws of ``m`` architectures' values without noise."""
+        """Draw ``n x m`` joint samples of ``m`` architectures' values without noise."""
         with torch.no_grad():
             posterior = self.model(torch.from_numpy(X / self.n_choices))
         covariance = posterior.covariance_matrix + 1e-8 * torch.eye(len(X))
@@ -100,7 +102,7 @@ class CategoricalGP:
         return np.asarray(posterior.mean.numpy() + rng.normal(size=(n, len(X))) @ factor.T)
 
     def leave_one_out(self) -> tuple[np.ndarray, np.ndarray]:
-        """``n`` means and ``n`` variances at each trial, had it not been seen.
+        """Predict each trial from the others: ``n`` means and ``n`` variances.
 
         Rasmussen and Williams, "Gaussian Processes for Machine Learning", section 5.4.2.
         """
@@ -127,7 +129,7 @@ def _fitted(X: np.ndarray, y: np.ndarray) -> SingleTaskGP:
 
 
 def past_gps(history: Sequence[Study], space: Space) -> list[CategoricalGP]:
-    """A GP per past study."""
+    """Fit a GP to each past study."""
     return [CategoricalGP(*finished(study, space), space.n_choices) for study in history]
 
 
@@ -135,30 +137,51 @@ def past_gps(history: Sequence[Study], space: Space) -> list[CategoricalGP]:
 
 
 def log_expected_improvement(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
-    """The logarithm, which ranks as the value does and does not underflow.
+    """Return the logarithm of expected improvement, which does not underflow."""
+    acquisition = LogExpectedImprovement(_Marginals(mean, variance), best_f=best)
+    values: Tensor = acquisition(torch.empty(len(mean), 1, 0, dtype=torch.double))
+    return values.numpy()
 
-    Ament et al., "Unexpected Improvements to Expected Improvement for Bayesian Optimization"
-    (NeurIPS 2023).
+
+class _Marginals(Model):
+    """A botorch model whose posterior is known: ``m`` means and variances, whatever it is asked.
+
+    Args:
+        mean: ``m``.
+        variance: ``m``.
     """
-    sd = np.sqrt(variance)
-    u = (mean - best) / sd
-    near, far = np.maximum(u, -1.0), np.minimum(u, -1.0)
-    density = np.exp(-0.5 * near**2) / np.sqrt(2 * np.pi)
-    value_near = np.log(density + near * ndtr(near))
-    shortfall = np.log1p(far * np.sqrt(np.pi / 2) * erfcx(-far / np.sqrt(2)))
-    value_far = -0.5 * far**2 - 0.5 * np.log(2 * np.pi) + shortfall
-    return np.asarray(np.log(sd) + np.where(u > -1.0, value_near, value_far))
+
+    num_outputs = 1
+
+    def __init__(self, mean: np.ndarray, variance: np.ndarray) -> None:
+        super().__init__()
+        moments = (torch.from_numpy(x)[:, None, None] for x in (mean, np.sqrt(variance)))
+        self._normal = torch.distributions.Normal(*moments)
+
+    def posterior(self, X: Tensor, *args: Any, **kwargs: Any) -> TorchPosterior:
+        """Return the ``m x 1 x 1`` normal distributions."""
+        return TorchPosterior(self._normal)
+
+
+def upper_confidence_bound(mean: np.ndarray, variance: np.ndarray, best: float) -> np.ndarray:
+    """Return mean + 2 standard deviations: ``beta=4`` of botorch's ``UpperConfidenceBound``.
+
+    Srinivas et al., "Gaussian Process Optimization in the Bandit Setting" (ICML 2010), have 2.2
+    standard deviations at the first and 2.8 at the 50th of 15,625 candidates (delta = 0.1, their
+    beta divided by 5 as in their experiments).
+    """
+    return np.asarray(mean + 2 * np.sqrt(variance))
 
 
 def first_of(values: np.ndarray, rng: np.random.Generator) -> int:
-    """Position of the largest value; equal ones, of which there are many, are drawn from."""
+    """Return the position of the largest value, drawn at random among equal ones."""
     return int(rng.choice(np.flatnonzero(values >= values.max() - 1e-9)))
 
 
 def bayesian_optimization(
     space: Space, acquisition: Acquisition, initial: np.ndarray, seed: int
 ) -> SequentialSampler:
-    """Next is always the untried candidate with the best acquisition under a GP on the trials."""
+    """Make a sampler that tries the candidate with the best acquisition under a GP on trials."""
 
     def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         gp = CategoricalGP(X, y, space.n_choices)

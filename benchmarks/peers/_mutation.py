@@ -8,7 +8,7 @@ from optuna_tnas.spaces import Space
 
 
 def mutate(space: Space, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``n x P`` -> ``n x P``: every parent with another value for one of its active choices.
+    """Change one active choice of every parent: ``n x P`` -> ``n x P``.
 
     Choices that this one switches on are drawn at random.
     """
@@ -30,13 +30,13 @@ def mutants_of_best(
     n_parents: int,
     n_each: int,
 ) -> np.ndarray:
-    """Different untried mutants of the best, those of better parents first.
+    """Return different untried mutants of the best, those of better parents first.
 
     Args:
         space: The search space.
         X: ``n x P`` tried architectures.
         y: ``n`` values, higher is better.
-        rng: Of the mutations.
+        rng: Source of the mutations.
         n_parents: How many of the best are mutated.
         n_each: Mutants drawn of each; repeats are dropped.
     """
@@ -45,7 +45,7 @@ def mutants_of_best(
 
 
 def untried(pool: np.ndarray, X: np.ndarray) -> np.ndarray:
-    """The different rows of ``pool`` that are not among those of ``X``, in their order."""
+    """Return the different rows of ``pool`` that are not among those of ``X``, in order."""
     different = {row.tobytes(): row for row in pool}
     for row in X:
         different.pop(row.tobytes(), None)

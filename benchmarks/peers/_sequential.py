@@ -66,7 +66,7 @@ class SequentialSampler(BaseSampler):
 
 
 def finished(study: Study, space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """``n x P`` architectures and ``n`` values of the finished trials of a maximized study."""
+    """Read the finished trials of a maximized study: ``n x P`` architectures, ``n`` values."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     X = np.array([space.encode(t.params) for t in trials], dtype=np.int64)
     values = np.array([t.value for t in trials], dtype=np.float64)
@@ -74,7 +74,7 @@ def finished(study: Study, space: Space) -> tuple[np.ndarray, np.ndarray]:
 
 
 def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
-    """``n x P`` random different architectures."""
+    """Draw ``n x P`` random different architectures."""
     rng = np.random.default_rng([seed, 0])
     X = np.empty((0, len(space.parameters)), dtype=np.int64)
     while len(X) < n:
@@ -86,7 +86,7 @@ def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
 def best_of_past(
     history: Sequence[Study], space: Space, n: int, each: int | None = None
 ) -> np.ndarray:
-    """``n x P`` at most: the past studies' best different architectures, round robin.
+    """Return the past studies' best different architectures, round robin: at most ``n x P``.
 
     Args:
         history: The past studies.
@@ -104,7 +104,7 @@ def best_of_past(
 def unseen_candidates(
     space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int = 2000
 ) -> np.ndarray:
-    """Architectures that were not tried: all of an enumerable space, else samples and mutants.
+    """Return untried architectures: all of an enumerable space, else samples and mutants.
 
     Mutants are neighbors of the ten best so far.
     """
@@ -119,21 +119,21 @@ def unseen_candidates(
 
 @lru_cache(maxsize=2)
 def everything(space: Space) -> tuple[np.ndarray, np.ndarray]:
-    """``N x P``, all of an enumerable space, and the ``N`` rows' numbers, which ascend."""
+    """Enumerate a space: ``N x P`` and the ``N`` rows' numbers, which ascend."""
     X = space.enumerate()
     X.flags.writeable = False  # the next caller gets the same array
     return X, number(space, X)
 
 
 def number(space: Space, X: np.ndarray) -> np.ndarray:
-    """``n``: tells the architectures of an enumerable space apart."""
+    """Number the architectures of an enumerable space."""
     return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(space.n_choices)))
 
 
 def _near_and_far(
     space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``n`` random architectures, and at most ``n`` neighbors of the ten best."""
+    """Draw ``n`` random architectures, and at most ``n`` neighbors of the ten best."""
     best = X[np.argsort(-y, kind="stable")[:10]]
     around = np.concatenate([space.neighbors(row) for row in best])
     return space.sample(n, rng), around[rng.permutation(len(around))[:n]]

@@ -12,7 +12,7 @@ from optuna_tnas.spaces.graphs import mix
 
 
 def subtree_counts(graphs: GraphBatch, height: int) -> list[np.ndarray]:
-    """``height + 1`` arrays ``B x F``: the counts of the subtrees of height 0, 1, ...
+    """Count the subtrees of height 0, 1, ...: ``height + 1`` arrays ``B x F``.
 
     A vertex is the root of one subtree of each height; its branches are the vertices that read
     it. Subtrees are told apart by 64-bit hashes; that two agree by chance is a matter of 1e-12.
@@ -31,14 +31,14 @@ def subtree_counts(graphs: GraphBatch, height: int) -> list[np.ndarray]:
 
 
 def normalized_kernel(counts: list[np.ndarray]) -> np.ndarray:
-    """``B x B``: dot products of all the counts, scaled to 1 for a graph with itself."""
+    """Return ``B x B`` dot products of all counts, scaled to 1 for a graph with itself."""
     features = np.concatenate(counts, axis=1)
     features = features / np.linalg.norm(features, axis=1, keepdims=True)
     return np.asarray(features @ features.T)
 
 
 def _counts(labels: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """``B x V`` labels -> ``B x F``: how often each label occurs in each graph."""
+    """Count how often each label occurs in each graph: ``B x V`` -> ``B x F``."""
     kinds, kind = np.unique(labels[present], return_inverse=True)
     counts = np.zeros((len(labels), len(kinds)))
     np.add.at(counts, (np.nonzero(present)[0], kind), 1.0)

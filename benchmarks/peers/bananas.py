@@ -74,7 +74,7 @@ class Bananas:
 
 
 def _batch(space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``BATCH x P``: independent Thompson samples of the candidates' values, the best ones."""
+    """Choose ``BATCH x P`` candidates by independent Thompson sampling of their values."""
     pool = _candidates(space, X, y, rng)
     inputs = encode(space, np.concatenate([X, pool]))
     values = _predictions(inputs[: len(X)], y, inputs[len(X) :], int(rng.integers(1 << 31)))
@@ -97,7 +97,7 @@ def _candidates(
 
 
 def encode(space: Space, X: np.ndarray) -> np.ndarray:
-    """``n x D`` zeros and ones: paths, or in a large space choices.
+    """Encode ``n x D`` zeros and ones: paths, or in a large space choices.
 
     A space that is too large to be listed has about as many paths as architectures.
     """
@@ -105,7 +105,7 @@ def encode(space: Space, X: np.ndarray) -> np.ndarray:
 
 
 def path_encoding(graphs: GraphBatch) -> np.ndarray:
-    """``B x D``: which sequences of operations lead from input to output.
+    """Encode ``B x D``: which sequences of operations lead from input to output.
 
     Sequences that no graph of the batch has are left out, because they are zero in all.
     """
@@ -115,7 +115,7 @@ def path_encoding(graphs: GraphBatch) -> np.ndarray:
 
 
 def _plain(graphs: GraphBatch) -> tuple[list[list[int]], list[list[list[int]]]]:
-    """Operations, and for each slot the slots that it reads."""
+    """List operations and, for each slot, the slots that it reads."""
     reads = [[np.flatnonzero(into).tolist() for into in a.T] for a in graphs.adjacency]
     return graphs.ops.tolist(), reads
 
@@ -133,7 +133,7 @@ def _paths(ops: list[int], reads: list[list[int]]) -> set[tuple[int, ...]]:
 def _predictions(
     inputs: np.ndarray, values: np.ndarray, new_inputs: np.ndarray, seed: int
 ) -> np.ndarray:
-    """``NETWORKS x m``: what each network, trained on the values, says of the new inputs."""
+    """Train the networks on the values and predict new inputs: ``NETWORKS x m``."""
     mean, deviation = values.mean(), max(values.std(), 1e-12)
     targets = torch.from_numpy((values - mean) / deviation).float()
     generator = torch.Generator().manual_seed(seed)
@@ -145,7 +145,7 @@ def _predictions(
 
 
 def _untrained(n_inputs: int, generator: torch.Generator) -> Layers:
-    """Glorot's weights, without which ten layers let nothing through, and no biases."""
+    """Draw Glorot's weights, without which ten layers let nothing through; biases are 0."""
     sizes = [n_inputs, *[WIDTH] * LAYERS, 1]
     layers = []
     for before, after in pairwise(sizes):
@@ -156,7 +156,7 @@ def _untrained(n_inputs: int, generator: torch.Generator) -> Layers:
 
 
 def _forward(layers: Layers, x: torch.Tensor) -> torch.Tensor:
-    """``n x D``, or ``NETWORKS x n x D`` with inputs of each network's own -> ``NETWORKS x n``."""
+    """Predict ``NETWORKS x n`` from ``n x D``, or each network's own ``NETWORKS x n x D``."""
     h = x.expand(NETWORKS, *x.shape[-2:])
     for weights, biases in layers[:-1]:
         h = torch.baddbmm(biases, h, weights).relu()
@@ -167,7 +167,7 @@ def _forward(layers: Layers, x: torch.Tensor) -> torch.Tensor:
 def _train(
     layers: Layers, inputs: torch.Tensor, targets: torch.Tensor, generator: torch.Generator
 ) -> None:
-    """All networks at once; each sees the data in an order of its own."""
+    """Train all networks at once; each sees the data in an order of its own."""
     tensors = [tensor for layer in layers for tensor in layer]
     optimizer = torch.optim.Adam(tensors, lr=RATE, betas=(0.9, 0.99))
     for _ in range(EPOCHS):

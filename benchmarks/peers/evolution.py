@@ -38,7 +38,7 @@ def sampler(setting: Setting) -> BaseSampler:
 
 
 def child(space: Space, parent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``P``: the parent with one active parameter's choice replaced by another."""
+    """Replace one active parameter's choice of the parent (``P``) by another."""
     changeable = space.active(parent[None])[0] & (space.n_choices > 1)
     parameter = rng.choice(np.flatnonzero(changeable))
     others = np.delete(np.arange(space.n_choices[parameter]), parent[parameter])

@@ -50,7 +50,7 @@ class Hebo:
         return np.array([record.get(name, 0) for name in self._names], dtype=np.int64)
 
     def _records(self, X: np.ndarray) -> list[dict[str, int]]:
-        """Active choices by name, which is how LeanHEBO has conditional parameters."""
+        """List active choices by name: LeanHEBO's form of conditional parameters."""
         return [
             {self._names[i]: int(row[i]) for i in np.flatnonzero(active)}
             for row, active in zip(X, self._space.active(X), strict=True)
@@ -58,7 +58,7 @@ class Hebo:
 
 
 def _optimizer(space: Space, seed: int) -> Any:
-    """LeanHEBO on the positions of the choices, which are of one type."""
+    """Make a LeanHEBO on the positions of the choices, which are of one type."""
     try:
         import leanhebo
         from leanhebo.space import Categorical

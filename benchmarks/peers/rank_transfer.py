@@ -1,4 +1,4 @@
-"""No model of the new task: candidates in the order of what the past predicts for them.
+"""Try candidates in the order of the past's mean prediction; no model of the new task.
 
 For each past study a GP (see :mod:`benchmarks.peers._gp`) predicts every candidate, in standard
 deviations from that study's mean; the candidates' average over the studies is their rank. Of a

@@ -49,22 +49,22 @@ DRAWS = 256
 def sampler(setting: Setting) -> BaseSampler:
     space = setting.space
     past = past_gps(setting.history, space)
-    remembered = [Remembered(gp, space) for gp in past]
+    tabulated = [TabulatedGP(gp, space) for gp in past]
 
     def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         own = CategoricalGP(X, y, space.n_choices)
         weights = rank_weights(past, own, X, rng)
         pool = unseen_candidates(space, X, y, rng)
         incumbent = ensemble([*past, own], weights, X)[0].max()
-        moments = ensemble([*remembered, own], weights, pool)
+        moments = ensemble([*tabulated, own], weights, pool)
         return np.asarray(pool[first_of(log_expected_improvement(*moments, incumbent), rng)])
 
     initial = best_of_past(setting.history, space, 5)
     return SequentialSampler(space, propose, initial, setting.seed)
 
 
-class Remembered:
-    """A past model; what it predicts for an enumerable space is computed once."""
+class TabulatedGP:
+    """A past model whose predictions on an enumerable space are computed once."""
 
     def __init__(self, gp: CategoricalGP, space: Space) -> None:
         self._gp = gp
@@ -74,7 +74,7 @@ class Remembered:
             self._moments = np.stack(gp.predict(X))  # 2 x N
 
     def predict(self, X: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """``m`` means and ``m`` variances of ``m x P`` architectures."""
+        """Predict ``m`` means and ``m`` variances of ``m x P`` architectures."""
         if not self._space.enumerable:
             return self._gp.predict(X)
         mean, variance = self._moments[:, np.searchsorted(self._numbers, number(self._space, X))]
@@ -82,9 +82,9 @@ class Remembered:
 
 
 def ensemble(
-    models: Sequence[CategoricalGP | Remembered], weights: np.ndarray, X: np.ndarray
+    models: Sequence[CategoricalGP | TabulatedGP], weights: np.ndarray, X: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """``m`` means and ``m`` variances of ``m x P`` architectures."""
+    """Predict ``m`` means and ``m`` variances of ``m x P`` architectures."""
     mean, variance = np.zeros(len(X)), np.zeros(len(X))
     for model, weight in zip(models, weights, strict=True):
         if weight > 0:
@@ -100,13 +100,13 @@ def ensemble(
 def rank_weights(
     past: Sequence[CategoricalGP], own: CategoricalGP, X: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
-    """One weight per past model and, last, the own one's; their sum is 1.
+    """Weigh the past models and, last, the own one by ranking; weights sum to 1.
 
     Args:
         past: The past studies' models.
         own: The model of the new task's trials.
         X: ``n x P``, those trials' architectures.
-        rng: Of the draws.
+        rng: Source of the draws.
     """
     draws = [gp.draw(X, DRAWS, rng) for gp in past]
     losses = [_wrong_pairs(f[:, :, None] < f[:, None], own.y) for f in draws]
@@ -117,14 +117,14 @@ def rank_weights(
 
 
 def _wrong_pairs(below: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """``S x n x n`` whether a draw puts one trial below another -> ``S`` times it is wrong."""
+    """Count wrong pairs: ``S x n x n`` (draw puts one trial below another) -> ``S``."""
     wrong = below ^ (y[:, None] < y)
     wrong[:, np.arange(len(y)), np.arange(len(y))] = False
     return np.asarray(wrong.sum(axis=(1, 2)))
 
 
 def shares(losses: np.ndarray) -> np.ndarray:
-    """``(M + 1) x S`` losses, the own model's last -> ``M + 1`` weights."""
+    """Turn ``(M + 1) x S`` losses, the own model's last, into ``M + 1`` weights."""
     losses = losses.astype(np.float64)
     dropped = np.median(losses[:-1], axis=1) > np.percentile(losses[-1], 95)
     losses[:-1][dropped] = np.inf

@@ -1,4 +1,4 @@
-"""What a user of Optuna can do without a library: enqueue the past's best, then TPE.
+"""Enqueue the past's best, then TPE: transfer with Optuna alone.
 
 The best 5 architectures of each past study come first, round robin over the studies, without
 repeats; then Optuna's TPESampler with its own settings, which counts them among its trials.

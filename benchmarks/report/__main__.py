@@ -1,6 +1,6 @@
 """Tables and curves of what ``benchmarks.run`` wrote: ``python -m benchmarks.report F.jsonl ...``.
 
-Of every kind of past in the files, over all families and of each: regret, the best rival, ranks
+For every kind of past in the files, over all families and for each: regret, the best rival, ranks
 and effort.
 """
 
@@ -29,7 +29,7 @@ from benchmarks.tasks import TableError
 
 
 def scopes(results: Results, ours: str, kin: Sequence[str]) -> list[Scope]:
-    """Over all families, if there are several, and of each."""
+    """Compare over all families, if there are several, and within each."""
     return [scope(name, results, t, ours, kin) for name, t in results.scopes.items()]
 
 
@@ -47,7 +47,7 @@ def markdown(
 
 
 def as_json(all_results: Sequence[Results], ours: str, kin: Sequence[str]) -> str:
-    """The same figures; null for what is missing or infinite."""
+    """Format the same figures as JSON; null for what is missing or infinite."""
     groups = [
         {"past": asdict(r.past), "scopes": [asdict(figures) for figures in scopes(r, ours, kin)]}
         for r in all_results

@@ -59,7 +59,7 @@ def draw(groups: Sequence[Results], ours: str, chosen: Sequence[str], folder: Pa
 
 
 def best(results: Results, ours: str) -> list[str]:
-    """Ours, then those that rank best in the first scope that they are in."""
+    """Choose ours, then those that rank best in the first scope that they are in."""
     order = [ours]
     for targets in results.scopes.values():
         part = results.on(targets)
@@ -93,7 +93,7 @@ def _figure(results: Results, kind: str, lines: Lines, ours: str) -> Figure:
 
 
 def _panel(axis: Axes, part: Results, kind: str, lines: Lines, ours: str) -> None:
-    """The methods that searched on all targets of the panel."""
+    """Plot the methods that searched on all targets of the panel."""
     x = part.regret if kind == "regret" else ranks(part.regret)
     means = dict(zip(part.methods, part.mean(x), strict=True))
     evaluations = np.arange(1, x.shape[-1] + 1)

@@ -1,4 +1,4 @@
-"""The figures that tables and JSON show: of every method, over a family or over all."""
+"""Compute the figures that tables and JSON show: by method, for a family or over all."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import tasks
 from benchmarks.report.results import Results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.report.statistics import interval
 from benchmarks.report.statistics import known_mean
 from benchmarks.report.statistics import quartiles
@@ -26,7 +26,7 @@ ByBudget = dict[int, float]  # by evaluations
 
 @dataclass(frozen=True)
 class Difference:
-    """Ours minus the method, over the searches that both have; below 0 ours is better.
+    """Regret of ours minus that of a method, over shared searches; below 0 ours is better.
 
     Attributes:
         low: End of the bootstrap interval, as is ``high``.
@@ -41,7 +41,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Needed:
-    """Evaluations that searches of at most ``trials`` needed; infinite if they did not do."""
+    """Quartiles of evaluations needed by searches of ``trials``; infinite if not reached."""
 
     lower: float
     median: float
@@ -53,7 +53,7 @@ class Needed:
 
 @dataclass(frozen=True)
 class Method:
-    """What is said of one method.
+    """Figures of one method.
 
     Attributes:
         seeds: The fewest and the most on a target.
@@ -95,7 +95,11 @@ class Scope:
 
 
 def scope(
-    name: str, results: Results, targets: Sequence[Target], ours: str = "", kin: Sequence[str] = ()
+    name: str,
+    results: Results,
+    targets: Sequence[SearchedTask],
+    ours: str = "",
+    kin: Sequence[str] = (),
 ) -> Scope:
     """Compare the methods over these targets; variants of ours, ``kin``, are no rivals."""
     part, named = results.on(targets), [str(target) for target in targets]
@@ -130,7 +134,7 @@ def scope(
 
 
 def _place(method: Method) -> tuple[float, ...]:
-    """Sorts by the regret in the end; methods that did not get there come last."""
+    """Order by the final regret; methods that did not get there come last."""
     return tuple(r if np.isfinite(r) else np.inf for r in reversed(method.regret.values()))
 
 
@@ -147,7 +151,7 @@ def _seeds(results: Results) -> dict[str, list[Any]]:
 def _differences(
     results: Results, ours: str, budgets: Sequence[int]
 ) -> list[dict[int, Difference]]:
-    """By method and evaluations; none if there are no searches of ours."""
+    """Compare ours with each method at each budget; empty if there are no searches of ours."""
     if ours not in results.methods:
         return [{} for _ in results.methods]
     regret = results.regret[..., np.array(budgets) - 1]
@@ -179,13 +183,13 @@ def _best_rivals(
 
 
 def compared(results: Results, rank: np.ndarray) -> np.ndarray:
-    """Of each evaluation count whether two methods, or the only one, have a mean rank there."""
+    """Tell for each evaluation count whether two methods, or the only one, have a mean rank."""
     known = np.isfinite(results.mean(rank)).sum(axis=0)
     return np.asarray(known >= min(2, len(results.methods)))
 
 
 def _over_time(results: Results, rank: np.ndarray) -> dict[str, list[Any]]:
-    """Mean ranks over the evaluations at which methods are compared."""
+    """Average ranks over the evaluations at which methods are compared."""
     by_target = known_mean(rank[..., compared(results, rank)], axis=2).mean(axis=-1)
     worst = by_target.argmax(axis=1)
     return {
@@ -196,7 +200,7 @@ def _over_time(results: Results, rank: np.ndarray) -> dict[str, list[Any]]:
 
 
 def _needed(results: Results, wanted: np.ndarray) -> list[Needed | None]:
-    """Until the best value was the target's wanted one; a NaN says that it is not known."""
+    """Count evaluations until the best value was the target's wanted one; NaN if unknown."""
     hit = results.best >= wanted[:, None, None] - 1e-9
     needed = np.where(hit.any(axis=-1), hit.argmax(axis=-1) + 1.0, np.inf)
     counted = results.searched & np.isfinite(wanted)[:, None]
@@ -209,8 +213,8 @@ def _needed(results: Results, wanted: np.ndarray) -> list[Needed | None]:
     ]
 
 
-def top_value(target: Target, optimum: float) -> float:
-    """What the search sees of the target's tenth best network; NaN if no table is there to say."""
+def top_value(target: SearchedTask, optimum: float) -> float:
+    """Return the searched value of the target's tenth best network; NaN without its table."""
     if target.space not in tasks.FAMILIES:
         return np.nan
     try:
@@ -223,7 +227,7 @@ def top_value(target: Target, optimum: float) -> float:
 
 
 def _effort(results: Results) -> dict[str, list[float]]:
-    """Median seconds of a suggestion; a search's suggestions of networks that it knew."""
+    """Return median seconds of a suggestion, and repeated suggestions a search."""
     searches = results.searched.sum(axis=(1, 2))
     again = (np.diff(np.sort(results.network, axis=-1), axis=-1) == 0).sum(axis=(1, 2, 3))
     seconds = [float(np.nanmedian(s)) for s in results.seconds]

@@ -1,4 +1,4 @@
-"""The searches of record files as arrays, one :class:`Results` for each kind of past."""
+"""Read the searches of record files into arrays, one :class:`Results` a kind of past."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.histories import Past
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.statistics import known_mean
 from benchmarks.run import Record
 from benchmarks.tasks import TableError
 
 
-class Target(NamedTuple):
+class SearchedTask(NamedTuple):
     """The task that is searched on."""
 
     space: str
@@ -33,7 +33,7 @@ class Results:
     Attributes:
         methods: Names, the arrays' first axis.
         targets: The second axis, sorted by space.
-        optimum: Of what is searched, by target.
+        optimum: Best searched value, by target.
         regret: Methods x targets x seeds x evaluations, as are those that follow.
         best: The best value that the search has seen so far.
         true: The true value of the network that had it.
@@ -41,9 +41,9 @@ class Results:
         seconds: What the sampler took.
     """
 
-    past: Past
+    past: PastSetting
     methods: tuple[str, ...]
-    targets: tuple[Target, ...]
+    targets: tuple[SearchedTask, ...]
     optimum: np.ndarray
     regret: np.ndarray
     best: np.ndarray
@@ -53,11 +53,11 @@ class Results:
 
     @property
     def spaces(self) -> list[str]:
-        """The families."""
+        """Names of the families."""
         return list(dict.fromkeys(target.space for target in self.targets))
 
     @property
-    def scopes(self) -> dict[str, list[Target]]:
+    def scopes(self) -> dict[str, list[SearchedTask]]:
         """All targets, if there are several families, and each family's."""
         families = {s: [t for t in self.targets if t.space == s] for s in self.spaces}
         over_all = {"over all families": list(self.targets)} if len(families) > 1 else {}
@@ -65,12 +65,12 @@ class Results:
 
     @property
     def weights(self) -> np.ndarray:
-        """By target, so that a sum is the mean over families of their tasks' means."""
+        """Weights by target: a weighted sum is the mean over families of their tasks' means."""
         spaces = [target.space for target in self.targets]
         return np.array([1 / spaces.count(space) / len(self.spaces) for space in spaces])
 
     def mean(self, x: np.ndarray) -> np.ndarray:
-        """Methods x targets x seeds x K -> methods x K: the mean over families of their means."""
+        """Average over seeds, tasks, families: methods x targets x seeds x K -> methods x K."""
         mean: np.ndarray = np.einsum("mtk,t->mk", known_mean(x, axis=2), self.weights)
         return mean
 
@@ -80,8 +80,8 @@ class Results:
         searched: np.ndarray = np.isfinite(self.regret).any(axis=-1)
         return searched
 
-    def on(self, targets: Sequence[Target]) -> Results:
-        """Only these targets, the methods that searched on each, and as far as one got on each."""
+    def on(self, targets: Sequence[SearchedTask]) -> Results:
+        """Select these targets, methods that searched on all of them, and reached evaluations."""
         ts = np.array([self.targets.index(target) for target in targets])
         ms = np.flatnonzero(np.all(self.searched[:, ts].any(axis=2), axis=1))
         part = np.ix_(ms, ts)
@@ -98,22 +98,22 @@ class Results:
 
 
 def all_results(records: Iterable[Record]) -> list[Results]:
-    """The searches by their past.
+    """Group the searches by their past.
 
     Raises:
         TableError: If searches on one target are of different tables.
     """
-    groups: dict[Past, list[Record]] = {}
+    groups: dict[PastSetting, list[Record]] = {}
     for record in records:
-        past = Past(*(record[name] for name in ("history", "history_by", "past", "spoil")))
+        past = PastSetting(*(record[name] for name in ("history", "history_by", "past", "spoil")))
         groups.setdefault(past, []).append(record)
     return [_results(past, groups[past]) for past in sorted(groups, key=str)]
 
 
-def _results(past: Past, records: Sequence[Record]) -> Results:
+def _results(past: PastSetting, records: Sequence[Record]) -> Results:
     """Fill the arrays; of a search that is there twice, the later record counts."""
     methods = [r["method"] for r in records]
-    targets = [Target(r["space"], r["target"]) for r in records]
+    targets = [SearchedTask(r["space"], r["target"]) for r in records]
     axes = [methods, targets, [r["seed"] for r in records]]
     labels, cells = zip(*map(_positions, axes), strict=True)
     trials = np.array([r["trial"] for r in records])
@@ -138,13 +138,15 @@ def _results(past: Past, records: Sequence[Record]) -> Results:
 
 
 def _positions(labels: Sequence[Any]) -> tuple[list[Any], np.ndarray]:
-    """The different labels, sorted, and where among them each one is."""
+    """Return the different labels, sorted, and the position of each label among them."""
     different = sorted(set(labels), key=str)
     position = {label: i for i, label in enumerate(different)}
     return different, np.array([position[label] for label in labels])
 
 
-def _optimum(records: Sequence[Record], targets: Sequence[Target], at: np.ndarray) -> np.ndarray:
+def _optimum(
+    records: Sequence[Record], targets: Sequence[SearchedTask], at: np.ndarray
+) -> np.ndarray:
     optima = np.array([r["optimum"] for r in records], dtype=float)
     optimum = np.full(len(targets), np.nan)
     optimum[at] = optima

@@ -14,14 +14,14 @@ LEVEL = 0.95
 
 
 def known_mean(x: np.ndarray, axis: int) -> np.ndarray:
-    """The mean over those that are there; NaN where there is none."""
+    """Average the values that are not NaN; NaN where there is none."""
     there = np.isfinite(x)
     with np.errstate(invalid="ignore"):
         return np.asarray(np.where(there, x, 0).sum(axis) / there.sum(axis))
 
 
 def interval(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``T x S x K`` -> ``2 x K``: percentile bootstrap interval of the K means.
+    """Bootstrap percentile intervals of the K means: ``T x S x K`` -> ``2 x K``.
 
     As many seeds are drawn, with replacement, as there are; the targets' means are over those
     drawn that they have. The seeds are the same for all targets, as one seed's searches are alike:
@@ -40,7 +40,7 @@ def interval(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def _resampled_means(x: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """``T x S x K``, ``T x S`` -> ``RESAMPLES x K``; NaN if a target has none of the drawn seeds.
+    """Resample means: ``T x S x K``, ``T x S`` -> ``RESAMPLES x K``; NaN for an empty target.
 
     How often each of ``n`` seeds is drawn is multinomial, so the sums are products of matrices.
     """
@@ -57,7 +57,9 @@ def _resampled_means(x: np.ndarray, there: np.ndarray, weights: np.ndarray) -> n
 
 
 def ranks(regret: np.ndarray) -> np.ndarray:
-    """Methods x targets x seeds x evaluations -> the same: 1 is the best, ties share their mean.
+    """Rank methods on each target, seed and evaluation: 1 is the best, ties share their mean.
+
+    The shape, methods x targets x seeds x evaluations, stays.
 
     A rank is 1 and, for every other method, 1 if that is better or 1/2 if it is as good. Where it
     has no such search, its mean over the target's seeds that both have stands in. A method that
@@ -74,7 +76,7 @@ def ranks(regret: np.ndarray) -> np.ndarray:
 
 
 def quartiles(needed: np.ndarray) -> tuple[float, float, float]:
-    """Lower quartile, median, upper quartile; those that fall among infinite ones are so too."""
+    """Return the quartiles; those that fall among infinite values are infinite."""
     never = 1e12
     finite = needed[np.isfinite(needed)]
     quantiles = np.quantile(np.minimum(needed, never), [0.25, 0.5, 0.75])

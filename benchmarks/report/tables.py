@@ -1,14 +1,15 @@
-"""The figures as Markdown."""
+"""Format the figures as Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
-from benchmarks.histories import Past
+from benchmarks.common import markdown
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.figures import CLOSE
 from benchmarks.report.figures import Difference
 from benchmarks.report.figures import Method
@@ -17,12 +18,12 @@ from benchmarks.report.figures import Scope
 from benchmarks.report.figures import scope
 from benchmarks.report.figures import TOP
 from benchmarks.report.results import Results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.report.statistics import LEVEL
 from benchmarks.report.statistics import RESAMPLES
 
 
-Row = list[str]
+_table = partial(markdown.table, aligned=True)
 
 LEGEND = f"""\
 - Regret: (best - found) / (best - median) of the true values after so many evaluations; 0 is the
@@ -45,7 +46,7 @@ LEGEND = f"""\
 
 
 def scope_tables(scope: Scope, ours: str) -> Iterator[str]:
-    """Four tables; the second is left out if there are no searches of ours."""
+    """Yield four tables; the second is left out if there are no searches of ours."""
     yield f"## {scope.name}, {counted(len(scope.targets), 'task')}\n"
     if scope.left_out:
         yield f"Not on every task, so left out: {', '.join(scope.left_out)}.\n"
@@ -72,7 +73,7 @@ def _label(method: Method) -> str:
     return method.name + "\\*" * method.fewer
 
 
-def _regret_rows(scope: Scope) -> list[Row]:
+def _regret_rows(scope: Scope) -> list[list[str]]:
     best = {n: np.nanmin([m.regret[n] for m in scope.methods]) for n in scope.budgets}
     rows = []
     for m in scope.methods:
@@ -83,7 +84,7 @@ def _regret_rows(scope: Scope) -> list[Row]:
     return rows
 
 
-def _rival_rows(scope: Scope) -> list[Row]:
+def _rival_rows(scope: Scope) -> list[list[str]]:
     methods = {method.name: method for method in scope.methods}
     return [
         [str(n), _label(methods[name]), *_difference(methods[name].differences[n])]
@@ -91,12 +92,12 @@ def _rival_rows(scope: Scope) -> list[Row]:
     ]
 
 
-def _difference(d: Difference) -> Row:
+def _difference(d: Difference) -> list[str]:
     ends = f"[{d.low:+.4f}, {d.high:+.4f}]" if np.isfinite(d.low) else "-"
     return [f"{d.mean:+.4f}", ends, str(d.pairs)]
 
 
-def _rank_rows(scope: Scope) -> list[Row]:
+def _rank_rows(scope: Scope) -> list[list[str]]:
     return [
         [
             _label(m),
@@ -107,13 +108,13 @@ def _rank_rows(scope: Scope) -> list[Row]:
     ]
 
 
-def _effort_row(m: Method) -> Row:
+def _effort_row(m: Method) -> list[str]:
     needed = [*_needed(m.optimum), *_needed(m.top)]
     return [_label(m), *needed, f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
 
 
-def _needed(n: Needed | None) -> Row:
-    """A quartile that did not get there is more than the trials it had."""
+def _needed(n: Needed | None) -> list[str]:
+    """Format quartiles; one that was not reached is more than the trials there were."""
     if n is None:
         return ["-", "-"]
     lower, median, upper = (
@@ -122,7 +123,7 @@ def _needed(n: Needed | None) -> Row:
     return [f"{median} ({lower} to {upper})", f"{n.reached}/{n.searches}"]
 
 
-def in_words(past: Past) -> str:
+def in_words(past: PastSetting) -> str:
     words = f"{past.n} past trials a task by {past.by}"
     if past.tasks is not None:
         words += f", {counted(past.tasks, 'past task')}"
@@ -136,8 +137,8 @@ def counted(n: int, thing: str) -> str:
 # --- of one task ----------------------------------------------------------------------------
 
 
-def target_tables(results: Results, target: Target) -> Iterator[str]:
-    """Regret, true values and effort on one task."""
+def target_tables(results: Results, target: SearchedTask) -> Iterator[str]:
+    """Yield tables of regret, true values and effort on one task."""
     part = results.on([target])
     figures = scope(str(target), results, [target])
     yield f"## {target}, {in_words(results.past)}\n"
@@ -156,8 +157,8 @@ def target_tables(results: Results, target: Target) -> Iterator[str]:
     yield ""
 
 
-def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[Row]:
-    """Methods x seeds x evaluations -> a row for each method."""
+def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) -> list[list[str]]:
+    """Format a row for each method of methods x seeds x evaluations."""
     rows = []
     for method, own in zip(methods, x, strict=True):
         known = [column[np.isfinite(column)] for column in own[:, np.array(budgets) - 1].T]
@@ -167,16 +168,16 @@ def _spread_rows(x: np.ndarray, methods: Sequence[str], budgets: Sequence[int]) 
 
 
 def _final(best: np.ndarray) -> list[float]:
-    """Of each method, the mean of the best values that its searches ended with."""
+    """Average the best values that each method's searches ended with."""
     ends = best[:, 0].max(axis=-1, initial=-np.inf, where=np.isfinite(best[:, 0]))
     return [float(x[np.isfinite(x)].mean()) for x in ends]
 
 
-def _target_effort(m: Method, best: float) -> Row:
+def _target_effort(m: Method, best: float) -> list[str]:
     return [m.name, *_needed(m.optimum), f"{best:.3f}", f"{m.seconds:.4f}", f"{m.repeats:.1f}"]
 
 
-# --- Markdown -------------------------------------------------------------------------------
+# --- cells ----------------------------------------------------------------------------------
 
 
 def _number(x: float, digits: int) -> str:
@@ -185,13 +186,3 @@ def _number(x: float, digits: int) -> str:
 
 def _bold(cell: str, is_bold: bool) -> str:
     return f"**{cell}**" if is_bold else cell
-
-
-def _table(heads: Row, rows: Iterable[Row]) -> list[str]:
-    rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(heads, *rows, strict=True)]
-    lines = [heads, ["-" * width for width in widths], *rows]
-    return [
-        "| " + " | ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)) + " |"
-        for line in lines
-    ]

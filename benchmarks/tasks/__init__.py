@@ -13,22 +13,22 @@ from benchmarks.tasks import nasbench201
 from benchmarks.tasks import nasbenchgraph
 from benchmarks.tasks import transnas
 from benchmarks.tasks.base import Archive
-from benchmarks.tasks.base import Evaluation
 from benchmarks.tasks.base import Family
+from benchmarks.tasks.base import Measurement
 from benchmarks.tasks.base import regret
+from benchmarks.tasks.base import SearchTask
 from benchmarks.tasks.base import TableError
 from benchmarks.tasks.base import TableTask
-from benchmarks.tasks.base import Task
 
 
 __all__ = [
     "FAMILIES",
     "Archive",
-    "Evaluation",
     "Family",
+    "Measurement",
+    "SearchTask",
     "TableError",
     "TableTask",
-    "Task",
     "load",
     "regret",
 ]
@@ -45,7 +45,7 @@ FAMILIES: dict[str, Callable[[], Family]] = {
 
 @cache
 def load(name: str) -> Family:
-    """A family by name, read once per process.
+    """Load a family by name, once per process.
 
     Raises:
         TableError: If its table is not there.

@@ -1,4 +1,4 @@
-"""What a task is: a space, and what its networks reached on a data set.
+"""Protocol and containers of tasks: a space, and the figures of its networks on a data set.
 
 A search sees the noisy ``value``; regret is reported on ``true``, the best figure the table has
 (a test or mean value). Everything is maximized; shares between 0 and 1 are turned into percent.
@@ -22,13 +22,13 @@ class TableError(Exception):
 
 
 @dataclass(frozen=True)
-class Evaluation:
-    """What a table says of one architecture.
+class Measurement:
+    """Figures of one architecture in a table.
 
     Attributes:
         network: Number of the network; architectures that are the same network share it.
-        value: What the search sees.
-        true: What regret is reported on.
+        value: Figure that the search sees, possibly noisy.
+        true: Figure that regret is reported on.
     """
 
     network: int
@@ -36,14 +36,14 @@ class Evaluation:
     true: float
 
 
-class Task(Protocol):
+class SearchTask(Protocol):
     """One data set to search on."""
 
     optimum: float
     true_optimum: float
     true_median: float
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         """Look up one architecture (``P`` choice positions)."""
 
 
@@ -65,14 +65,14 @@ class TableTask:
         self.true_optimum = float(self.true.max())
         self.true_median = float(np.median(self.true))
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         network = int(self._network_of[tuple(row)])
-        return Evaluation(network, float(self.value[network]), float(self.true[network]))
+        return Measurement(network, float(self.value[network]), float(self.true[network]))
 
 
 @dataclass(frozen=True)
 class Archive:
-    """What someone's searches left on a data set: too little to search on, but a past.
+    """Architectures that others' searches evaluated: too few to search on, but a past.
 
     Attributes:
         X: ``n x P`` different architectures.
@@ -93,15 +93,15 @@ class Family:
     """
 
     space: Space
-    tasks: Mapping[str, Task]
+    tasks: Mapping[str, SearchTask]
     archives: Mapping[str, Archive] = field(default_factory=dict)
 
-    def past(self, target: str) -> dict[str, Task | Archive]:
-        """All but the target, by name."""
+    def past(self, target: str) -> dict[str, SearchTask | Archive]:
+        """Return all tasks and archives but the target, by name."""
         others = {name: task for name, task in self.tasks.items() if name != target}
         return {**others, **self.archives}
 
 
-def regret(task: Task, true: float) -> float:
-    """0 at the true optimum, 1 at the median network."""
+def regret(task: SearchTask, true: float) -> float:
+    """Normalize a true value: 0 at the true optimum, 1 at the median network."""
     return (task.true_optimum - true) / (task.true_optimum - task.true_median)

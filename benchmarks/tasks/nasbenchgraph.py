@@ -25,7 +25,7 @@ _TASKS = ("cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "
 
 
 def family() -> Family:
-    """Eight graph data sets."""
+    """Load eight graph data sets."""
     try:
         from nas_bench_graph import light_read
     except ImportError:
@@ -49,7 +49,7 @@ def space() -> CellSpace:
 
 
 def _percent(table: Mapping[int, Mapping[str, float]], figure: str) -> np.ndarray:
-    """By network, with the one that was not measured last.
+    """Return percent by network, with the one that was not measured last.
 
     The figures are means of few runs; at five digits equal means are equal numbers.
     """
@@ -58,7 +58,7 @@ def _percent(table: Mapping[int, Mapping[str, float]], figure: str) -> np.ndarra
 
 
 def _networks(keys: Sequence[int]) -> np.ndarray:
-    """The network's number for each architecture, parameters being link, op, link, op, ..."""
+    """Number the network of each architecture, parameters being link, op, link, op, ..."""
     forms = [*map(_listed, keys), form([0] * 4, ["skip"] * 4)]
     number = {listed: i for i, listed in enumerate(forms)}
     assert len(number) == len(forms), "two listed networks are the same"
@@ -69,7 +69,7 @@ def _networks(keys: Sequence[int]) -> np.ndarray:
 
 
 def _listed(key: int) -> Form:
-    """The package's keys are five digits: the links' position in its list, and the operations'."""
+    """Decode a key's five digits: the position of the links in a list, and of operations."""
     from nas_bench_graph import gnn_list
     from nas_bench_graph import link_list
 
@@ -81,7 +81,7 @@ Form = tuple[str, tuple[Any, ...]]  # an operation and the sorted forms of those
 
 
 def form(links: Sequence[int], ops: Sequence[str]) -> Form:
-    """The network as a tree without the numbering of its operations.
+    """Turn a network into a tree without the numbering of its operations.
 
     Two architectures are the same network if they differ in numbering, or in skips that change
     nothing: those that others read, that are all which reads an operation, or that lead the

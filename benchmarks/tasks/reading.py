@@ -1,4 +1,4 @@
-"""Files of the folder that OPTUNA_TNAS_DATA names."""
+"""Read files of the folder that OPTUNA_TNAS_DATA names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from optuna_tnas.spaces import Space
 
 
 def file(name: str) -> Path:
-    """``$OPTUNA_TNAS_DATA/tables/<name>``."""
+    """Find ``$OPTUNA_TNAS_DATA/tables/<name>``."""
     folder = os.environ.get("OPTUNA_TNAS_DATA")
     if not folder:
         raise TableError(
@@ -28,7 +28,7 @@ def file(name: str) -> Path:
 
 
 def table(name: str) -> Any:
-    """``tables/<name>.csv.gz`` as a data frame."""
+    """Read ``tables/<name>.csv.gz`` into a data frame."""
     path = file(f"{name}.csv.gz")
     try:
         import pandas as pd
@@ -38,7 +38,7 @@ def table(name: str) -> Any:
 
 
 def network_of(space: Space, rows: np.ndarray) -> np.ndarray:
-    """The position in ``rows`` of every architecture of a space without conditions."""
+    """Find the position in ``rows`` of every architecture of a space without conditions."""
     numbers = np.full(tuple(space.n_choices), -1)
     numbers[tuple(rows.T)] = np.arange(len(rows))
     if (numbers < 0).any():
@@ -48,5 +48,5 @@ def network_of(space: Space, rows: np.ndarray) -> np.ndarray:
 
 
 def digits(cells: Iterable[str]) -> np.ndarray:
-    """``["421211", ...]`` -> ``n x P``."""
+    """Parse ``["421211", ...]`` into ``n x P``."""
     return np.array([[int(digit) for digit in cell] for cell in cells], dtype=np.int64)

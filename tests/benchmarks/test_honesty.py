@@ -27,8 +27,9 @@ import pytest
 from benchmarks import peers
 from benchmarks import run as module
 from benchmarks import tasks
-from benchmarks.histories import Past
+from benchmarks.past_settings import PastSetting
 from benchmarks.peers import Setting
+from benchmarks.peers.variants import VARIANTS
 from benchmarks.report.figures import scope
 from benchmarks.report.results import all_results
 from benchmarks.run import drive
@@ -134,7 +135,7 @@ def test_regret_of_known_architectures(
 
 
 def searched(tmp_path: Path, method: str, target: str = "c10", seed: int = 0) -> list[Record]:
-    return run_search(Search("nasbench201", target, method, seed, Past(30), 12, tmp_path))
+    return run_search(Search("nasbench201", target, method, seed, PastSetting(30), 12, tmp_path))
 
 
 @pytest.mark.parametrize("method", ["random", "tpe", "gp"])
@@ -210,12 +211,17 @@ def numbers(things: list[Any]) -> set[float]:
     return {float(x) for x in things if isinstance(x, int | float | np.number)}
 
 
-PASTS = [Past(30), Past(30, tasks=1), Past(30, spoil="shuffled"), Past(5, "tpe")]
+PASTS = [
+    PastSetting(30),
+    PastSetting(30, tasks=1),
+    PastSetting(30, spoil="shuffled"),
+    PastSetting(5, "tpe"),
+]
 
 
 @pytest.mark.parametrize("past", PASTS, ids=str)
 def test_target_is_not_in_the_setting(
-    past: Past, made_up: Lines, given: list[Setting], tmp_path: Path
+    past: PastSetting, made_up: Lines, given: list[Setting], tmp_path: Path
 ) -> None:
     run_search(Search("nasbench201", "c100", "any", 0, past, 3, tmp_path))
     (setting,) = given
@@ -239,7 +245,7 @@ def test_studies_are_the_other_tasks(
     target: str, made_up: Lines, given: list[Setting], tmp_path: Path
 ) -> None:
     """With the values that the search on those would see."""
-    run_search(Search("nasbench201", target, "any", 0, Past(30), 1, tmp_path))
+    run_search(Search("nasbench201", target, "any", 0, PastSetting(30), 1, tmp_path))
     (setting,) = given
     assert [study.study_name for study in setting.history] == [t for t in TARGETS if t != target]
     for study in setting.history:
@@ -250,15 +256,21 @@ def test_studies_are_the_other_tasks(
     assert not setting.cache.exists()
 
 
-@pytest.mark.parametrize("method", peers.names())
-def test_no_method_imports_the_tables(method: str) -> None:
+MODULES = sorted(Path(peers.__file__).parent.glob("[!_]*.py"))
+HELPERS = sorted(Path(peers.__file__).parent.glob("_[a-z]*.py"))
+
+
+@pytest.mark.parametrize("file", [*MODULES, *HELPERS], ids=lambda file: file.stem)
+def test_no_method_imports_the_tables(file: Path) -> None:
     """Nor do the helpers, the modules with an underscore."""
-    folder = Path(peers.__file__).parent
-    for file in (folder / f"{method}.py", *folder.glob("_[a-z]*.py")):
-        imported = set(imports(file.read_text()))
-        of_benchmarks = {name for name in imported if name.split(".")[0] == "benchmarks"}
-        assert all(name.startswith("benchmarks.peers") for name in of_benchmarks), file
-        assert not imported & {"os", "sys", "gc", "inspect", "importlib"}, file
+    imported = set(imports(file.read_text()))
+    of_benchmarks = {name for name in imported if name.split(".")[0] == "benchmarks"}
+    assert all(name.startswith("benchmarks.peers") for name in of_benchmarks)
+    assert not imported & {"os", "sys", "gc", "inspect", "importlib"}
+
+
+def test_every_method_is_in_one_of_the_modules_that_are_checked() -> None:
+    assert {file.stem for file in MODULES} - {"variants"} | VARIANTS.keys() == set(peers.names())
 
 
 def imports(source: str) -> Iterator[str]:

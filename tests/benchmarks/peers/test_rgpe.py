@@ -78,7 +78,7 @@ def test_remembered_is_predicted(toy: Toy) -> None:
     past, _, _ = gps(toy, 10)
     X = toy.rows[[3, 60, 0]]
     for ours, theirs in zip(
-        rgpe.Remembered(past[0], toy.space).predict(X), past[0].predict(X), strict=True
+        rgpe.TabulatedGP(past[0], toy.space).predict(X), past[0].predict(X), strict=True
     ):
         np.testing.assert_allclose(ours, theirs)
 

@@ -12,7 +12,7 @@ from benchmarks.report.figures import Scope
 from benchmarks.report.figures import scope
 from benchmarks.report.figures import top_value
 from benchmarks.report.results import all_results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.report.statistics import interval
 from benchmarks.tasks import Family
 from benchmarks.tasks import TableTask
@@ -122,7 +122,7 @@ def family(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 @pytest.mark.usefixtures("family")
 def test_one_of_the_top_ten(search: Callable[..., Records]) -> None:
-    assert top_value(Target("S", "T"), 12.0) == 3.0
+    assert top_value(SearchedTask("S", "T"), 12.0) == 3.0
     records = search("a", 0, [1.0, 2.0, 3.0, 12.0], [1.0] * 4, optimum=12.0)
     (method,) = figures(records, "S").methods
     assert method.top is not None and method.top.median == 3
@@ -131,12 +131,12 @@ def test_one_of_the_top_ten(search: Callable[..., Records]) -> None:
 
 @pytest.mark.usefixtures("family")
 def test_no_top_ten_of_another_table(search: Callable[..., Records]) -> None:
-    assert np.isnan(top_value(Target("S", "T"), 12.5))
-    assert np.isnan(top_value(Target("S", "U"), 12.0))
-    assert np.isnan(top_value(Target("moon", "T"), 12.0))
+    assert np.isnan(top_value(SearchedTask("S", "T"), 12.5))
+    assert np.isnan(top_value(SearchedTask("S", "U"), 12.0))
+    assert np.isnan(top_value(SearchedTask("moon", "T"), 12.0))
 
 
 def test_no_top_ten_without_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OPTUNA_TNAS_DATA", raising=False)
     tasks.load.cache_clear()
-    assert np.isnan(top_value(Target("transnas", "jigsaw"), 95.37))
+    assert np.isnan(top_value(SearchedTask("transnas", "jigsaw"), 95.37))

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.histories import Past
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.results import all_results
-from benchmarks.report.results import Target
+from benchmarks.report.results import SearchedTask
 from benchmarks.tasks import TableError
 
 
@@ -18,7 +18,7 @@ Records = list[dict[str, Any]]
 def test_arrays(example: Records) -> None:
     (results,) = all_results(example)
     assert results.methods == ("a", "b")
-    assert results.targets == (Target("S", "T"),)
+    assert results.targets == (SearchedTask("S", "T"),)
     assert results.regret.shape == (2, 1, 2, 5)
     np.testing.assert_array_equal(results.regret[0, 0, 0], [1.0, 0.2, 0.2, 0.2, 0.1])
     np.testing.assert_array_equal(results.best[0, 0, 1], [80, 80, 80, 90, 90])
@@ -29,18 +29,18 @@ def test_arrays(example: Records) -> None:
 @pytest.mark.parametrize(
     ("fields", "past"),
     [
-        ({"history": 50}, Past(50)),
-        ({"history_by": "tpe"}, Past(by="tpe")),
-        ({"past": 2}, Past(tasks=2)),
-        ({"spoil": "shuffled"}, Past(spoil="shuffled")),
+        ({"history": 50}, PastSetting(50)),
+        ({"history_by": "tpe"}, PastSetting(by="tpe")),
+        ({"past": 2}, PastSetting(tasks=2)),
+        ({"spoil": "shuffled"}, PastSetting(spoil="shuffled")),
     ],
 )
 def test_pasts_do_not_mix(
-    fields: dict[str, Any], past: Past, example: Records, search: Callable[..., Records]
+    fields: dict[str, Any], past: PastSetting, example: Records, search: Callable[..., Records]
 ) -> None:
     other = search("c", 0, [80.0], [1.0], **fields)
     methods = {results.past: results.methods for results in all_results([*example, *other])}
-    assert methods == {Past(): ("a", "b"), past: ("c",)}
+    assert methods == {PastSetting(): ("a", "b"), past: ("c",)}
 
 
 def test_mean_over_tasks_and_families(many: Records) -> None:
@@ -61,7 +61,7 @@ def test_on_some_targets(many: Records, search: Callable[..., Records]) -> None:
     both = results.on(results.scopes["S"])
     assert both.methods == ("slow", "tnas", "tpe")
     assert both.regret.shape[-1] == 10  # nobody got further on T
-    one = results.on([Target("S", "U")])
+    one = results.on([SearchedTask("S", "U")])
     assert one.methods == ("slow", "tnas", "tpe", "tpe2")
     assert one.regret.shape[-1] == 20
     assert one.weights.tolist() == [1]

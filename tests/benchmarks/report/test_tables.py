@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.histories import Past
+from benchmarks.past_settings import PastSetting
 from benchmarks.report.figures import scope
 from benchmarks.report.results import all_results
 from benchmarks.report.tables import in_words
@@ -80,8 +80,8 @@ def test_tables_of_a_task(example: Records) -> None:
 
 
 def test_past_in_words() -> None:
-    assert in_words(Past()) == "200 past trials a task by random"
-    spoiled = Past(50, "tpe", 1, "negated")
+    assert in_words(PastSetting()) == "200 past trials a task by random"
+    spoiled = PastSetting(50, "tpe", 1, "negated")
     assert in_words(spoiled) == "50 past trials a task by tpe, 1 past task, negated"
 
 

@@ -1,0 +1,1 @@
+"""Experiments that answer one question each and print one table."""
