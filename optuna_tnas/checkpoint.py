@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict
 import os
 from pathlib import Path
 from pickle import UnpicklingError
@@ -38,7 +37,7 @@ def save(surrogate: MetaSurrogate, path: str | Path) -> None:
         "format": FORMAT,
         "version": VERSION,
         "space": surrogate.space.declaration(),
-        "config": asdict(surrogate.config),
+        "config": surrogate.config.state(),
         "n_features": surrogate.dataset_encoder.n_features,
         "weights": {name: value.cpu() for name, value in surrogate.state_dict().items()},
         "warm_start": torch.from_numpy(surrogate.warm_start),
@@ -112,7 +111,7 @@ def _restore(path: Path, content: Any) -> MetaSurrogate:
             "upgrade optuna-tnas or meta-train again."
         )
     try:
-        config = Config(**content["config"])
+        config = Config.from_state(content["config"])
         space = Space.from_declaration(content["space"])
         surrogate = MetaSurrogate(space, config, n_features=content["n_features"])
         surrogate.load_state_dict(content["weights"])

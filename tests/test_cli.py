@@ -183,7 +183,7 @@ def test_tune_is_interrupted_and_goes_on(
     assert said.endswith("of 1000 trials are kept; the same command goes on from there.\n")
     done = _finished(own)
     assert f" {len(done)} of 1000" in said
-    assert Config.load(out).gp == "transfer"
+    assert Config.load(out).gp == "default"
 
     monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=10))
     assert main([*tune, "--trials", str(len(done) + 1)]) == 0

@@ -83,7 +83,7 @@ def train(
     """Let a new surrogate learn from past studies; arguments as for :func:`meta_train`."""
     losses = train_kernel(surrogate, history, seed=seed, progress=progress)
     with controlled_numerics():
-        if surrogate.config.gp == "transfer":
+        if surrogate.config.gp == "default":
             surrogate.past = past_of(surrogate, history)
         surrogate.warm_start = choose_warm_start(surrogate, history)
     surrogate.provenance = {

@@ -245,7 +245,7 @@ class MetaSurrogate(nn.Module):
         Latents; for the default GP also structure and what each past study predicts, times how
         much it counts.
         """
-        if self.config.gp == "published":
+        if self.config.gp == "paper":
             return self.latents(X, sample)
         encoded, structure = self.encode_architectures(X), self.structure(X)
         inputs = self._described(self._latents(encoded, self._encoding(sample)), structure)
@@ -308,7 +308,7 @@ class MetaSurrogate(nn.Module):
         self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
     ) -> Mixture:
         """The GPs on a study's trials: ``n x d`` inputs, ``n`` scaled labels, n >= 1."""
-        if self.config.gp == "published":
+        if self.config.gp == "paper":
             return Mixture(fit_published_gp(inputs, y, self.hyperparameters))
         return fit_transfer_mixture(inputs, y, self.n_latents, self.n_studies, remembered)
 

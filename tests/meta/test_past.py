@@ -54,7 +54,7 @@ def test_training_leaves_a_prediction_in_the_default_only(
     config: Config, history: MetaDataset
 ) -> None:
     assert rank_correlation(meta_train(history, config=config)) > 0.8
-    published = meta_train(history, config=replace(config, gp="published"))
+    published = meta_train(history, config=replace(config, gp="paper"))
     assert published.past is None
     assert published.inputs(history.tasks[0].X, None).shape[1] == published.n_latents
 
