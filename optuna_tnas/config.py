@@ -188,7 +188,9 @@ class Config:
         unknown = sorted(state.keys() - set(known))
         if unknown:
             raise OptunaTNASError(f"there is no setting {unknown[0]!r}, only {known}.")
-        values = {k: tuple(v) if isinstance(v, list) else v for k, v in state.items()}
+        values: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in state.items()
+        }
         renamed = {stored: name for name, stored in _STORED_GP.items()}
         if isinstance(gp := values.get("gp"), str):
             values["gp"] = renamed.get(gp, gp)

@@ -168,7 +168,7 @@ def test_another_tuning_is_not_mixed_in(
 ) -> None:
     mine = {"history": history, "seed": 3, "base": BRIEF}
     others = {"history": history.without("task 0"), "seed": 4, "base": Config()}
-    with pytest.raises(StudyError, match=rf"the {changed} .*another --storage"):
+    with pytest.raises(StudyError, match=rf"another {changed}, .*another --storage"):
         Tuning(storage=storage, **{**mine, changed: others[changed]})  # type: ignore[arg-type]
     assert Tuning(storage=storage, **mine).finished == N_TRIALS  # type: ignore[arg-type]
 
