@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from contextlib import redirect_stdout
 from dataclasses import asdict
+from importlib.metadata import version
 from importlib.util import find_spec
 import json
 import logging
@@ -17,18 +18,27 @@ from typing import TYPE_CHECKING
 import optuna
 
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.files import check_writable
 
 
 if TYPE_CHECKING:
-    from optuna_tnas.evaluation.summary import Verdict
+    from optuna_tnas.evaluation.summary import Summary
     from optuna_tnas.studies.history import MetaDataset
 
 
 SPACES = ("nasbench201", "mobilenetv3")
+_MAX_SEED = 2**31 - 1  # searches count on from it, and numpy's RandomState takes 32 bits
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns the exit status (2 for an error of the user's, 130 for Ctrl-C)."""
+    """Run a command.
+
+    Args:
+        arguments: Command-line arguments, ``sys.argv[1:]`` unless given.
+
+    Returns:
+        Exit status: 0, 2 for an error of the user's, 130 for Ctrl-C.
+    """
     a = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.WARNING)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -44,7 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="optuna-tnas", description=__doc__)
+    parser.add_argument("--version", action="version", version=version("optuna-tnas"))
     commands = parser.add_subparsers(required=True, metavar="command")
+    for add in (_add_demo, _add_meta_train, _add_tune, _add_evaluate, _add_inspect):
+        add(commands)
+    return parser
+
+
+def _add_demo(commands: Any) -> None:
     demo = _add(commands, "demo", _demo, "search cells for an image set, for real")
     demo.add_argument(
         "--dataset",
@@ -54,15 +71,26 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--trials", type=_count, default=15, help="trials of each search")
     demo.add_argument("--random-trials", type=_count, help="of random search, if not as many")
     demo.add_argument("--seeds", type=_count, default=3, help="searches of each sampler")
-    demo.add_argument("--storage", default="sqlite:///optuna-tnas-demo.db", help="Optuna storage")
+    _add_history(demo, spaces=("nasbench201",))
+    demo.add_argument(
+        "--storage",
+        default="sqlite:///optuna-tnas-demo.db",
+        help="Optuna storage of the demo's own searches",
+    )
+
+
+def _add_meta_train(commands: Any) -> None:
     train = _add(commands, "meta-train", _meta_train, "learn a checkpoint from past studies")
-    _add_history(train, "--storage", required=True)
+    _add_history(train, required=True, alias="--storage")
     sizes = train.add_mutually_exclusive_group()
     sizes.add_argument("--preset", default="default", help="default or paper")
     sizes.add_argument("--config", help="sizes and rates as a JSON file, such as tune writes")
     train.add_argument("--out", default="meta.pt", help="checkpoint to write")
+
+
+def _add_tune(commands: Any) -> None:
     tune = _add(commands, "tune", _tune, "choose sizes and rates for meta-train by BOHB")
-    _add_history(tune, "--history")
+    _add_history(tune)
     tune.add_argument("--trials", type=_count, default=20, help="trials, earlier runs' included")
     tune.add_argument(
         "--storage",
@@ -70,17 +98,22 @@ def _parser() -> argparse.ArgumentParser:
         help="Optuna storage of the tuning itself",
     )
     tune.add_argument("--out", default="config.json", help="config to write")
+
+
+def _add_evaluate(commands: Any) -> None:
     evaluate = _add(commands, "evaluate", _evaluate, "would transfer have helped past studies?")
-    _add_history(evaluate, "--storage")
+    _add_history(evaluate, alias="--storage")
     evaluate.add_argument("--preset", default="default", help="default or paper")
     evaluate.add_argument("--seeds", type=_count, default=1, help="meta-trainings per study")
     evaluate.add_argument("--trials", type=_count, default=20, help="trials of each search")
     evaluate.add_argument("--jobs", type=_count, default=2, help="processes, a thread each")
     evaluate.add_argument("--out", default="evaluation.jsonl", help="file, continued if it exists")
-    evaluate.add_argument("--picture", default="evaluation.png", help="picture to draw")
+    evaluate.add_argument("--picture", default="evaluation.png", help="plot to write")
+
+
+def _add_inspect(commands: Any) -> None:
     inspect = _add(commands, "inspect", _inspect, "print what a checkpoint holds")
     inspect.add_argument("checkpoint", help="path, or name of a shipped checkpoint")
-    return parser
 
 
 def _add(commands: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -88,17 +121,25 @@ def _add(commands: Any, name: str, function: Any, text: str) -> argparse.Argumen
     command.set_defaults(command=function)
     command.add_argument("--json", action="store_true", help="print JSON")
     if name != "inspect":
-        command.add_argument("--seed", type=int, default=0, help="random seed")
+        command.add_argument("--seed", type=_seed, default=0, help="random seed")
     return command
 
 
-def _add_history(command: argparse.ArgumentParser, name: str, required: bool = False) -> None:
+def _add_history(
+    command: argparse.ArgumentParser,
+    *,
+    required: bool = False,
+    alias: str | None = None,
+    spaces: Sequence[str] = SPACES,
+) -> None:
+    """Add the options that name past studies; an alias works, but the help does not show it."""
     unless = "" if required else "; the shipped ones unless given"
+    names = command.add_mutually_exclusive_group(required=required)
+    names.add_argument("--history", help=f"Optuna storage of past studies{unless}")
+    if alias is not None:
+        names.add_argument(alias, dest="history", help=argparse.SUPPRESS)
     command.add_argument(
-        name, dest="history", required=required, help=f"Optuna storage of past studies{unless}"
-    )
-    command.add_argument(
-        "--space", choices=SPACES, default="nasbench201", help="their search space"
+        "--space", choices=spaces, default="nasbench201", help="their search space"
     )
     command.add_argument("--artifacts", help="folder of the artifact store with data set samples")
 
@@ -106,6 +147,12 @@ def _add_history(command: argparse.ArgumentParser, name: str, required: bool = F
 def _count(text: str) -> int:
     if (number := int(text)) < 1:
         raise argparse.ArgumentTypeError(f"{number} is not 1 or more")
+    return number
+
+
+def _seed(text: str) -> int:
+    if not 0 <= (number := int(text)) <= _MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{number} is not from 0 to {_MAX_SEED}")
     return number
 
 
@@ -118,7 +165,15 @@ def _demo(a: argparse.Namespace) -> None:
 
     torch.set_num_threads(1)  # more threads only wait for each other in networks this small
     data = image_sets.load(a.dataset) if a.dataset else image_sets.digits()
-    demo = Demo(a.storage, a.trials, a.seeds, a.seed, data=data, n_random_trials=a.random_trials)
+    demo = Demo(
+        a.storage,
+        a.trials,
+        a.seeds,
+        a.seed,
+        data=data,
+        n_random_trials=a.random_trials,
+        history=_history(a),
+    )
     with redirect_stdout(sys.stderr if a.json else sys.stdout):  # JSON stands alone
         rows = demo.run()
     if a.json:
@@ -131,6 +186,7 @@ def _meta_train(a: argparse.Namespace) -> None:
     from optuna_tnas.config import Config
     from optuna_tnas.meta.training import meta_train
 
+    check_writable(a.out, "--out")
     config = Config.load(a.config) if a.config else Config.preset(a.preset)
     meta = meta_train(_history(a), config=config, seed=a.seed)
     meta.save(a.out)
@@ -138,7 +194,7 @@ def _meta_train(a: argparse.Namespace) -> None:
 
 
 def _history(a: argparse.Namespace) -> MetaDataset:
-    """The past studies that were named, or those that the package ships."""
+    """Read the past studies that were named, or else those that the package ships."""
     from optuna.artifacts import FileSystemArtifactStore
 
     from optuna_tnas.demo.shipped_history import shipped_history
@@ -161,6 +217,7 @@ def _tune(a: argparse.Namespace) -> None:
     from optuna_tnas.meta.tuning import table
     from optuna_tnas.meta.tuning import Tuning
 
+    check_writable(a.out, "--out")
     history = _history(a)
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # Ctrl-C is no failure worth a traceback
     tuning = Tuning(history, a.storage, a.seed)
@@ -178,13 +235,14 @@ def _tune(a: argparse.Namespace) -> None:
     if a.json:
         print(json.dumps({"config": a.out, "rows": [asdict(row) for row in rows]}, indent=2))
         return
-    print(f"\n{table(rows)}\n\nUse them:  optuna-tnas meta-train --config {a.out} --storage URL")
+    print(f"\n{table(rows)}\n\nUse them:  optuna-tnas meta-train --config {a.out} --history URL")
 
 
 def _evaluate(a: argparse.Namespace) -> int:
     from optuna_tnas.evaluation.leave_one_out import Evaluation
-    from optuna_tnas.evaluation.summary import Verdict
+    from optuna_tnas.evaluation.summary import Summary
 
+    check_writable(a.picture, "--picture")
     evaluation = Evaluation(
         _history(a),
         Path(a.out),
@@ -201,22 +259,22 @@ def _evaluate(a: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if evaluation.outcomes:
-        _print_verdict(Verdict.of(evaluation.outcomes, a.trials), a)
+        _print_summary(Summary.of(evaluation.outcomes, a.trials), a)
     return 130 if evaluation.n_missing else 0
 
 
-def _print_verdict(verdict: Verdict, a: argparse.Namespace) -> None:
+def _print_summary(summary: Summary, a: argparse.Namespace) -> None:
     if a.json:
-        print(json.dumps({"summary": verdict.summary(), **asdict(verdict)}, indent=2))
+        print(json.dumps({"summary": summary.sentences(), **asdict(summary)}, indent=2))
     else:
-        print(f"\n{verdict.tables()}\n\n{verdict.summary()}")
+        print(f"\n{summary.tables()}\n\n{summary.sentences()}")
     if find_spec("matplotlib") is None:
         note = f'For {a.picture}: pip install "optuna-tnas[plot]", then the same command.'
         print(note, file=sys.stderr)
         return
     from optuna_tnas.evaluation.plot import draw
 
-    draw(verdict, a.picture)
+    draw(summary, a.picture)
     print(f"Drawn: {a.picture}", file=sys.stderr)
 
 

@@ -25,3 +25,7 @@ class CheckpointError(OptunaTNASError, ValueError):
 
 class StudyError(OptunaTNASError, ValueError):
     """A study cannot be searched with this sampler."""
+
+
+class StorageError(OptunaTNASError, ValueError):
+    """An Optuna storage does not exist or cannot be opened."""

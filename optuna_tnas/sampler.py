@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 import torch
 
 from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.acquisition import AcquisitionName
@@ -63,7 +64,7 @@ class TNASSampler(BaseSampler):
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
-        OptunaTNASError: If there is no such acquisition.
+        OptunaTNASError: If there is no such acquisition, or the seed is negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
     """
 
@@ -84,7 +85,7 @@ class TNASSampler(BaseSampler):
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
         self._suggester = Suggester(surrogate, dataset, acquisition)
-        self._seed = _entropy() if seed is None else seed
+        self._seed = _entropy() if seed is None else _checked_seed(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
@@ -255,6 +256,12 @@ def _refuse_multi_objective(study: Study) -> None:
             f"The study has {len(study.directions)} objectives; TNASSampler searches with one. "
             "Use optuna.samplers.NSGAIISampler or TPESampler for this study."
         )
+
+
+def _checked_seed(seed: object) -> int:
+    if not isinstance(seed, int | np.integer) or seed < 0:
+        raise OptunaTNASError(f"seed cannot be {seed!r}; give a whole number, 0 or more, or None.")
+    return int(seed)
 
 
 def _entropy() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import version
 import json
 import os
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_meta_train_writes_a_checkpoint_that_inspect_prints(
     storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "meta.pt"
-    command = ["meta-train", "--storage", storage, "--out", str(path), "--seed", "3", "--json"]
+    command = ["meta-train", "--history", storage, "--out", str(path), "--seed", "3", "--json"]
     assert main(command) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed["tasks"] == {"a": 10, "b": 10}
@@ -99,16 +100,33 @@ def test_inspect_prints_text_for_people(
         (["tune", "--history", "sqlite://"], "no study to learn from"),
         (["evaluate", "--storage", "sqlite://"], "no study to learn from"),
         (["evaluate", "--out", "no-folder/e.jsonl", "--jobs", "1"], "no-folder/e.jsonl"),
+        (["evaluate", "--picture", "no-folder/e.png"], "give another --picture"),
+        (["meta-train", "--storage", "history.db"], "'history.db' is not the URL of a storage"),
+        (["meta-train", "--history", "sqlite:////no/such/folder/h.db"], "does not exist"),
+        (["meta-train", "--history", "sqlite:///typo.db"], "file typo.db does not exist"),
+        (["meta-train", "--history", "postgresql+psycopg2://u:pw@127.0.0.1:1/x"], "u:***@127"),
+        (["tune", "--trials", "1", "--storage", "tune.db"], "'tune.db' is not the URL"),
+        (["tune", "--out", "no-folder/config.json"], "give another --out"),
+        (["demo", "--storage", "demo.db"], "'demo.db' is not the URL of a storage"),
+        (["demo", "--storage", "sqlite:////no/such/folder/d.db"], "cannot be opened"),
+        (["meta-train", "--storage", "sqlite://", "--out", "no-folder/m.pt"], "no-folder/m.pt"),
     ],
 )
 def test_errors_are_one_line_and_status_2(
-    command: list[str], text: str, capsys: pytest.CaptureFixture[str]
+    command: list[str],
+    text: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     assert main(command) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     assert captured.err.startswith("optuna-tnas: ") and text in captured.err
     assert captured.err.count("\n") == 1
+    made = {path.name for path in tmp_path.iterdir()}
+    assert made <= {"optuna-tnas-tune.db", "optuna-tnas-demo.db", "evaluation.jsonl"}
 
 
 def test_the_demo_prints_json_and_nothing_else(
@@ -131,6 +149,34 @@ def test_the_demo_has_a_trial_at_least(option: str, capsys: pytest.CaptureFixtur
         main(["demo", option, "0"])
     assert ended.value.code == 2
     assert "0 is not 1 or more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["demo", "meta-train", "tune", "evaluate"])
+@pytest.mark.parametrize("seed", ["-1", "4294967296"])
+def test_impossible_seeds_are_refused(
+    command: str, seed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--seed", seed])
+    assert ended.value.code == 2
+    assert f"{seed} is not from 0 to" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["meta-train", "evaluate"])
+def test_the_alias_of_history_is_not_in_the_help(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    printed = capsys.readouterr().out
+    assert "--history" in printed and "--storage" not in printed
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.strip() == version("optuna-tnas")
 
 
 def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -183,7 +229,7 @@ def test_tune_is_interrupted_and_goes_on(
     assert said.endswith("of 1000 trials are kept; the same command goes on from there.\n")
     done = _finished(own)
     assert f" {len(done)} of 1000" in said
-    assert Config.load(out).gp == "transfer"
+    assert Config.load(out).gp == "default"
 
     monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=10))
     assert main([*tune, "--trials", str(len(done) + 1)]) == 0

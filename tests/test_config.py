@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import ast
+from dataclasses import fields
 from dataclasses import FrozenInstanceError
 from dataclasses import replace
+import inspect
+from itertools import pairwise
 import json
 from pathlib import Path
 from typing import Any
@@ -27,7 +31,7 @@ def test_paper_preset_has_the_papers_sizes() -> None:
     assert paper.points_per_class == 20
     assert (paper.inner_steps, paper.outer_rate) == (1, 1.0)
     assert paper.n_warm_start == 5
-    assert paper.gp == "published"
+    assert paper.gp == "paper"
 
 
 def test_unknown_presets_are_refused_with_the_known_ones() -> None:
@@ -69,8 +73,8 @@ def test_settings_do_not_change() -> None:
         ("held_out", 0, "between 0 and 1"),
         ("held_out", 1.0, "between 0 and 1"),
         ("n_warm_start", -1, "0 or more"),
-        ("gp", "fast", "transfer.*published"),
-        ("gp", ["transfer"], "transfer.*published"),
+        ("gp", "fast", "default.*paper"),
+        ("gp", ["default"], "default.*paper"),
     ],
 )
 def test_impossible_values_are_refused_by_name(
@@ -105,6 +109,31 @@ def test_what_a_file_leaves_out_has_its_default(tmp_path: Path) -> None:
     path = tmp_path / "config.json"
     path.write_text('{"inner_rate": 0.003, "joint_layers": [8, 4]}')
     assert Config.load(path) == Config(inner_rate=0.003, joint_layers=(8, 4))
+
+
+@pytest.mark.parametrize(("stored", "name"), [("transfer", "default"), ("published", "paper")])
+def test_earlier_names_of_the_gps_are_understood(stored: str, name: str, tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps({"gp": stored}))
+    config = Config.load(path)
+    assert config.gp == name
+    assert config.state()["gp"] == stored  # as version 3 of the checkpoints has it
+    assert Config.from_state(config.state()) == config
+    config.save(path)
+    assert json.loads(path.read_text())["gp"] == name
+
+
+def test_every_field_has_its_meaning_beside_it() -> None:
+    (tree,) = ast.parse(inspect.getsource(Config)).body
+    assert isinstance(tree, ast.ClassDef)
+    documented = [
+        field.target.id
+        for field, text in pairwise(tree.body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(text, ast.Expr)
+    ]
+    assert documented == [field.name for field in fields(Config)]
 
 
 @pytest.mark.parametrize(

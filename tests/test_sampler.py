@@ -33,6 +33,7 @@ import optuna_tnas
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
+from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
@@ -500,3 +501,17 @@ def test_parameters_may_have_other_names(checkpoint):
         list(p.values()) for p in params(expected)
     ]
     assert set(study.trials[0].params) == set(space.distributions())
+
+
+# --- seeds ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", [-1, 1.5, "abc", np.float64(2)])
+def test_a_seed_that_cannot_be_one_is_refused_at_once(seed: Any) -> None:
+    with pytest.raises(OptunaTNASError, match=r"seed cannot be .*whole number"):
+        TNASSampler(space=CELLS, seed=seed)
+
+
+@pytest.mark.parametrize("seed", [0, np.int64(3), 2**40])
+def test_any_whole_number_is_a_seed(seed: Any) -> None:
+    search(TNASSampler(space=CELLS, seed=seed), objective_of(CELLS), n_trials=1)

@@ -1,4 +1,4 @@
-"""The demo: search cells for an image set, starting from what other image sets taught."""
+"""The demo: search cells for an image set, with transfer from other image sets."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import Trial
 from tqdm import tqdm
 
+from optuna_tnas import markdown
 from optuna_tnas.demo import dashboard
 from optuna_tnas.demo.cell_training import Recipe
 from optuna_tnas.demo.cell_training import Result
@@ -25,10 +26,12 @@ from optuna_tnas.demo.image_sets import digits
 from optuna_tnas.demo.image_sets import ImageSet
 from optuna_tnas.demo.leakage import overlapping
 from optuna_tnas.demo.shipped_history import shipped_history
-from optuna_tnas.errors import StudyError
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.settings import check_settings
+from optuna_tnas.studies.storage import open_storage
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
@@ -68,13 +71,17 @@ class Demo:
     """Meta-training, then paired searches whose trials really train networks.
 
     Args:
-        storage: Where the studies are kept; those of an earlier run are continued.
+        storage: URL of the storage of the searches; those of an earlier run are continued.
         n_trials: Trials of each search.
-        n_seeds: Searches of each sampler.
-        seed: First of their seeds.
-        recipe: How each cell is trained.
-        data: What it is trained on, scikit-learn's digits unless given.
-        n_random_trials: Trials of each random search, if not as many.
+        n_seeds: Number of searches of each sampler.
+        seed: Seed of the first search; the others count on.
+        recipe: Training of each cell.
+        data: Image set, scikit-learn's digits unless given.
+        n_random_trials: Trials of each random search, ``n_trials`` unless given.
+        history: Past studies of NAS-Bench-201 cells, the shipped ones unless given.
+
+    Raises:
+        StorageError: If the storage cannot be opened.
     """
 
     def __init__(
@@ -86,8 +93,11 @@ class Demo:
         recipe: Recipe | None = None,
         data: ImageSet | None = None,
         n_random_trials: int | None = None,
+        history: MetaDataset | None = None,
     ) -> None:
-        self._storage = storage
+        self._url = storage
+        self._storage = open_storage(storage, create=True)
+        self._history = history
         self._n_trials = {"TNAS": n_trials, "random": n_random_trials or n_trials}
         self._seeds = range(seed, seed + n_seeds)
         self._recipe = recipe or Recipe()
@@ -97,7 +107,7 @@ class Demo:
         self._train = lru_cache(maxsize=None)(self._train_uncached)
 
     def run(self) -> list[Row]:
-        """Do it all, with progress bars on standard error."""
+        """Meta-train and search, with progress bars on standard error; give a row a search."""
         meta = self._meta_train()
         searches = {}
         for seed in self._seeds:
@@ -110,7 +120,7 @@ class Demo:
         return rows
 
     def _meta_train(self) -> MetaSurrogate:
-        history = shipped_history()
+        history = self._history or shipped_history()
         left_out = overlapping(history, self._data.name, self._data.images)
         if left_out:
             history = history.without(*left_out)
@@ -151,12 +161,8 @@ class Demo:
     def _check_origin(self, study: Study) -> None:
         """Continue a study only with the recipe and the images it was begun with."""
         origin = {"recipe": asdict(self._recipe), "dataset": self._data.fingerprint}
-        for key, value in origin.items():
-            if study.user_attrs.get(key, value) != value:
-                raise StudyError(
-                    f"The study {study.study_name!r} in {self._storage} was made with another "
-                    f"{key}, {study.user_attrs[key]} instead of {value}; give another --storage."
-                )
+        where = f"The study {study.study_name!r} in {self._url}"
+        check_settings(where, study.user_attrs, origin, "give another --storage")
         for key, value in origin.items():
             study.set_user_attr(key, value)
 
@@ -207,24 +213,23 @@ def _progress(bar: Any) -> Callable[[Study, Any], None]:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as a Markdown table, with the mean of each method below."""
-    header = (
-        "| sampler | seed | trials | best log loss | same cell, fresh seeds | accuracy | "
-        "trials to random's best | seconds |\n|---|---|---|---|---|---|---|---|\n"
-    )
-    lines = [
-        f"| {r.method} | {r.seed} | {r.trials} | {r.best:.4f} | {r.fresh:.4f} | "
-        f"{r.accuracy:.2%} | {r.trials_to_match or '-'} | {r.seconds:.0f} |"
+    """Write a Markdown table of the rows, with the mean of each method below."""
+    columns = ["sampler", "seed", "trials", "best log loss", "same cell, fresh seeds", "accuracy"]
+    cells: list[list[object]] = [
+        [
+            *(r.method, r.seed, r.trials, f"{r.best:.4f}", f"{r.fresh:.4f}", f"{r.accuracy:.2%}"),
+            *(r.trials_to_match or "-", f"{r.seconds:.0f}"),
+        ]
         for r in rows
     ]
-    for method in METHODS:
-        mine = [r for r in rows if r.method == method]
-        trials, best, fresh, accuracy, seconds = (
-            np.mean([getattr(r, name) for r in mine])
-            for name in ("trials", "best", "fresh", "accuracy", "seconds")
-        )
-        lines.append(
-            f"| **{method}** | mean | {trials:g} | {best:.4f} | {fresh:.4f} | {accuracy:.2%} | | "
-            f"{seconds:.0f} |"
-        )
-    return header + "\n".join(lines)
+    means = [_mean_row(method, [r for r in rows if r.method == method]) for method in METHODS]
+    return markdown.table([*columns, "trials to random's best", "seconds"], [*cells, *means])
+
+
+def _mean_row(method: str, rows: list[Row]) -> list[object]:
+    trials, best, fresh, accuracy, seconds = (
+        np.mean([getattr(row, name) for row in rows])
+        for name in ("trials", "best", "fresh", "accuracy", "seconds")
+    )
+    figures = [f"{trials:g}", f"{best:.4f}", f"{fresh:.4f}", f"{accuracy:.2%}"]
+    return [f"**{method}**", "mean", *figures, "", f"{seconds:.0f}"]

@@ -1,4 +1,4 @@
-"""Every past study left out once, the outcomes in a file that an interrupted run continues."""
+"""Leave-one-out evaluation: each past study searched once, resumable from its file."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from contextlib import contextmanager
 from dataclasses import asdict
 import json
 import multiprocessing
-import os
 from pathlib import Path
 import signal
-from uuid import uuid4
+from typing import Any
 
 from tqdm import tqdm
 
@@ -24,7 +23,9 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.evaluation import replay
 from optuna_tnas.evaluation.replay import leave_out
 from optuna_tnas.evaluation.replay import Outcome
+from optuna_tnas.files import replacing
 from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.settings import check_settings
 
 
 _OPENING = '{"settings": '  # of every line
@@ -34,19 +35,19 @@ _Map = Callable[[Callable[[_Unit], Outcome], Sequence[_Unit]], Iterable[Outcome]
 
 
 class Evaluation:
-    """What is known of each study left out, with each seed.
+    """A leave-one-out evaluation: one outcome for each past study and seed.
 
     Args:
         history: The past studies, at least two.
-        path: File of JSON lines, one an outcome; what it holds is not computed again.
-        preset: Of the surrogate: ``"default"`` or ``"paper"``.
+        path: File of JSON lines, one an outcome; outcomes that it holds are not computed again.
+        preset: Preset of the surrogates, ``"default"`` or ``"paper"``.
         n_trials: Trials of each search.
-        seeds: Meta-trainings for each study.
+        seeds: Seeds, with a meta-training each for every study.
 
     Raises:
         HistoryError: If there is only one study.
-        OptunaTNASError: If the file is another history's, of other settings, something else
-            altogether, or cannot be written.
+        StudyError: If the file holds an evaluation of another history or with other settings.
+        OptunaTNASError: If the file is no evaluation, or cannot be read.
     """
 
     def __init__(
@@ -63,16 +64,23 @@ class Evaluation:
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """What is finished of this evaluation, seed by seed."""
+        """The finished outcomes, ordered by seed."""
         return [self._kept[unit] for unit in self._units if unit in self._kept]
 
     @property
     def n_missing(self) -> int:
-        """How many outcomes are not known yet."""
+        """Number of outcomes that are not computed yet."""
         return len(self._units) - len(self.outcomes)
 
     def run(self, jobs: int = 1) -> None:
-        """Find what is missing, in so many processes, with a progress bar on standard error."""
+        """Compute the missing outcomes, with a progress bar on standard error.
+
+        Args:
+            jobs: Number of processes.
+
+        Raises:
+            OptunaTNASError: If the file cannot be written.
+        """
         self._write()
         missing = [unit for unit in self._units if unit not in self._kept]
         done = len(self._units) - len(missing)
@@ -97,38 +105,40 @@ class Evaluation:
         return json.dumps({"settings": self._settings, **asdict(outcome)}) + "\n"
 
     def _read(self) -> dict[_Unit, Outcome]:
-        """The file's outcomes; a last line that was cut off is left out."""
+        """Read the file's outcomes, without a last line that was cut off."""
         try:
             *lines, rest = self._path.read_text().split("\n") if self._path.exists() else [""]
             if not (rest.startswith(_OPENING) or _OPENING.startswith(rest)):
                 raise ValueError("no outcome")
-            outcomes = [self._outcome(json.loads(line)) for line in lines]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            records = [json.loads(line) for line in lines]
+            settings = [record.pop("settings") for record in records]
+            outcomes = [_outcome(record) for record in records]
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise OptunaTNASError(
                 f"{self._path} cannot be continued, it is not an evaluation "
                 f"({type(error).__name__}: {error}); give another --out."
             ) from error
+        for found in settings:
+            where = f"The evaluation in {self._path}"
+            check_settings(where, found, self._settings, "give another --out")
         return {(outcome.seed, outcome.target): outcome for outcome in outcomes}
 
-    def _outcome(self, record: dict[str, object]) -> Outcome:
-        settings = record.pop("settings")
-        if settings != self._settings:
-            raise OptunaTNASError(
-                f"{self._path} holds an evaluation with {settings}, this one has "
-                f"{self._settings}; give another --out."
-            )
-        return Outcome(**record)  # type: ignore[arg-type]
-
     def _write(self) -> None:
-        """Replace the file, in an order that does not depend on what was finished first."""
+        """Replace the file, in an order that does not depend on which outcome was first."""
         order = {task.name: place for place, task in enumerate(self._history.tasks)}
         kept = sorted(self._kept.items(), key=lambda item: (item[0][0], order[item[0][1]]))
-        temporary = self._path.parent / f".{self._path.name}.{uuid4().hex}"
         try:
-            temporary.write_text("".join(self._line(outcome) for _, outcome in kept))
-            os.replace(temporary, self._path)
+            with replacing(self._path) as temporary:
+                temporary.write_text("".join(self._line(outcome) for _, outcome in kept))
         except OSError as error:
             raise OptunaTNASError(f"{self._path} cannot be written: {error}.") from error
+
+
+def _outcome(record: dict[str, Any]) -> Outcome:
+    """Make an outcome of a file's record, whose correlation was called prediction once."""
+    if "prediction" in record:
+        record["rank_correlation"] = record.pop("prediction")
+    return Outcome(**record)
 
 
 # --- processes ------------------------------------------------------------------------------
@@ -136,7 +146,7 @@ class Evaluation:
 
 @contextmanager
 def _mapping(jobs: int) -> Iterator[_Map]:
-    """How to map: here, or in ``jobs`` processes that end with the context, finished or not."""
+    """Give a map in this process, or in ``jobs`` ones that end with the context in any case."""
     if jobs == 1:
         yield map
         return
@@ -155,5 +165,5 @@ def _mapping(jobs: int) -> Iterator[_Map]:
 
 
 def _leave_interrupts() -> None:
-    """To the parent, which ends the processes."""
+    """Ignore Ctrl-C: the parent handles it and ends its processes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,4 +1,4 @@
-"""An evaluation drawn; needs matplotlib."""
+"""Plot of an evaluation; needs matplotlib."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.evaluation.replay import METHODS
-from optuna_tnas.evaluation.summary import Verdict
+from optuna_tnas.evaluation.summary import Summary
 
 
 if TYPE_CHECKING:
@@ -19,38 +19,42 @@ if TYPE_CHECKING:
 _STYLES = ("-", "--", ":")
 
 
-def draw(verdict: Verdict, path: str | Path) -> None:
-    """Mean regret over the trials, and how well each study predicts each of the others.
+def draw(summary: Summary, path: str | Path) -> None:
+    """Plot the mean regret over the trials, and how well each study predicts each other one.
+
+    Args:
+        summary: The figures.
+        path: File to write; its suffix gives the format.
 
     Raises:
-        OptunaTNASError: If the picture cannot be written.
+        OptunaTNASError: If the plot cannot be written.
     """
-    side = 2.5 + 0.28 * len(verdict.sources)
+    side = 2.5 + 0.28 * len(summary.sources)
     figure = Figure(figsize=(5.5 + side, max(4.0, side)), dpi=130, layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[5, side])
-    _draw_regret(left, verdict)
-    _draw_sources(figure, right, verdict)
+    _draw_regret(left, summary)
+    _draw_sources(figure, right, summary)
     try:
         figure.savefig(path)
     except (OSError, ValueError) as error:  # matplotlib's ValueError names the formats it knows
-        raise OptunaTNASError(f"The picture {path} cannot be written: {error}.") from error
+        raise OptunaTNASError(f"The plot {path} cannot be written: {error}.") from error
 
 
-def _draw_regret(axes: Axes, verdict: Verdict) -> None:
+def _draw_regret(axes: Axes, summary: Summary) -> None:
     for method, style in zip(METHODS, _STYLES, strict=True):
-        regret = verdict.mean_regret(method)
+        regret = summary.mean_regret(method)
         axes.plot(range(1, len(regret) + 1), regret, style, color="k", label=method)
     axes.set(xlabel="trials", ylabel="normalized regret", ylim=(0, None))
-    axes.set_title(f"Regret, mean of {len(verdict.targets)} studies")
+    axes.set_title(f"Regret, mean of {len(summary.targets)} studies")
     axes.legend()
 
 
-def _draw_sources(figure: Figure, axes: Axes, verdict: Verdict) -> None:
-    """A row for each source, the most helpful first; a study is no source of its own."""
-    sources = [source.name for source in verdict.sources]
-    targets = [target.name for target in verdict.targets]
+def _draw_sources(figure: Figure, axes: Axes, summary: Summary) -> None:
+    """Draw a row for each source, the most helpful first; a study is no source of its own."""
+    sources = [source.name for source in summary.sources]
+    targets = [target.name for target in summary.targets]
     agreement = np.array(
-        [[t.sources.get(name, np.nan) for t in verdict.targets] for name in sources]
+        [[t.sources.get(name, np.nan) for t in summary.targets] for name in sources]
     )
     image = axes.imshow(agreement, cmap="RdBu", vmin=-1, vmax=1, aspect="auto")
     axes.set_xticks(range(len(targets)), targets, rotation=90, fontsize=8)

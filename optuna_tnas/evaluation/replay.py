@@ -1,15 +1,16 @@
-"""A past study searched again as if it were new, with and without what the others teach.
+"""Replay: search a past study again as if it were new, with and without transfer.
 
-A replay finds what was measured and nothing else, and takes the measured values for the truth:
-what was lucky then counts as good now.
+A replay searches the measured architectures only and takes their measured values for the truth,
+noise included.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import rankdata
+from scipy.stats import spearmanr
 
 from optuna_tnas.config import Config
 from optuna_tnas.errors import HistoryError
@@ -27,26 +28,25 @@ from optuna_tnas.surrogate.past import PastPredictor
 
 WITH, WITHOUT, RANDOM = METHODS = ("with transfer", "without", "random")
 
-# One architecture in so many is among the best, at least one.
-_ONE_IN = 20
+_TOP_SHARE = 20  # the best 5 %: one architecture in 20, at least one
 # Searches without transfer begin at random. They need no meta-training, so there are several.
 _N_WITHOUT = 5
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One past study, the target, searched anew with one seed.
+    """Figures of one past study, the target, searched again with one seed.
 
     Attributes:
-        target: The study's name.
-        seed: Of the meta-training on the other studies and of the searches.
-        architectures: How many different ones were measured.
-        trials: By method, trials until one of the best 5 % is found; one more than there are
-            trials if that does not happen.
-        regret: By method, ``(best - found) / (best - median)`` after 1, 2, ... trials.
-        prediction: Rank correlation of the measured values with what the other studies together
+        target: Name of the study.
+        seed: Seed of the meta-training on the other studies and of the searches.
+        architectures: Number of different architectures that were measured.
+        trials: By method, mean number of trials until one of the best 5 % is found; one more than
+            there are trials if none is.
+        regret: By method, mean ``(best - found) / (best - median)`` after 1, 2, ... trials.
+        rank_correlation: Spearman's, of the measured values with what the other studies together
             predict before the first trial.
-        sources: The same of what each of them alone predicts, by its name.
+        sources: By the name of each other study, the same for what it alone predicts.
     """
 
     target: str
@@ -54,12 +54,52 @@ class Outcome:
     architectures: int
     trials: dict[str, float]
     regret: dict[str, list[float]]
-    prediction: float
+    rank_correlation: float
     sources: dict[str, float]
+
+    @classmethod
+    def of(
+        cls,
+        target: str,
+        seed: int,
+        values: np.ndarray,
+        found: Mapping[str, np.ndarray],
+        predicted: Mapping[str, np.ndarray],
+        together: np.ndarray,
+    ) -> Outcome:
+        """Compute the figures of searches among ``m`` architectures.
+
+        Args:
+            target: Name of the study.
+            seed: Seed of the searches.
+            values: ``m`` measured values.
+            found: By method, ``s x n`` values that ``s`` searches met, in order.
+            predicted: By the name of each other study, its predictions of the ``m`` values.
+            together: ``m`` predictions of all other studies together.
+        """
+        best = {method: np.maximum.accumulate(found[method], axis=1) for method in found}
+        n_trials = next(iter(best.values())).shape[1]
+        trials = {m: float(np.mean(_trials_until_top(best[m], values))) for m in best}
+        trials[RANDOM] = expected_trials(len(values), n_top(values), n_trials)
+        means = {method: best[method].mean(axis=0) for method in best}
+        means[RANDOM] = expected_best(values, n_trials)
+        return cls(
+            target=target,
+            seed=seed,
+            architectures=len(values),
+            trials=trials,
+            regret={method: _regret(means[method], values).tolist() for method in METHODS},
+            rank_correlation=rank_correlation(together, values),
+            sources={name: rank_correlation(p, values) for name, p in predicted.items()},
+        )
 
 
 def check(history: MetaDataset) -> None:
-    """Raises :class:`HistoryError` if there are no others to learn from when one is left out."""
+    """Refuse a history in which no other study remains when one is left out.
+
+    Raises:
+        HistoryError: If it holds one study only.
+    """
     if len(history.tasks) < 2:
         raise HistoryError(
             "Each study is searched with what the others teach, so at least two are needed; the "
@@ -74,9 +114,9 @@ def leave_out(
 
     Args:
         history: The past studies.
-        target: The name of the one that is searched.
-        seed: Of everything random.
-        config: Of the surrogate, with and without transfer.
+        target: Name of the study that is searched.
+        seed: Seed of everything random.
+        config: Sizes and rates of the surrogates, with and without transfer.
         n_trials: Trials of each search; fewer if fewer architectures were measured.
 
     Raises:
@@ -86,41 +126,44 @@ def leave_out(
     others = history.without(target)
     task = next(task for task in history.tasks if task.name == target)
     X, values = measured(task)
-    n_trials = min(n_trials, len(values))
     with controlled_numerics():
         surrogate = meta_train(others, config=config, seed=seed, progress=False)
-        untrained = MetaSurrogate(history.space, config)
-        informed = Suggester(surrogate.restricted_to(X), task.dataset)
-        ignorant = Suggester(untrained.restricted_to(X), None)
-        seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
-        found = {
-            WITH: [replay(informed, X, values, n_trials, seed)],
-            WITHOUT: [replay(ignorant, X, values, n_trials, s) for s in seeds],
-        }
+        found = search_all(surrogate, task, n_trials, seed)
         predictor = _predictor(surrogate, others)
         alone = predictor(X).numpy()
         together = alone @ predictor.relevance(task.dataset).numpy()
-    best = {name: np.maximum.accumulate(found[name], axis=1) for name in found}
-    means = {name: best[name].mean(axis=0) for name in best}
-    means[RANDOM] = expected_best(values, n_trials)
-    trials = {name: float(np.mean(_trials_until_top(best[name], values))) for name in best}
-    trials[RANDOM] = expected_trials(len(values), int(_is_top(values, values).sum()), n_trials)
-    return Outcome(
-        target=target,
-        seed=seed,
-        architectures=len(values),
-        trials=trials,
-        regret={name: _regret(means[name], values).tolist() for name in METHODS},
-        prediction=rank_correlation(together, values),
-        sources={
-            other.name: rank_correlation(prediction, values)
-            for other, prediction in zip(others.tasks, alone.T, strict=True)
-        },
-    )
+    predicted = {o.name: p for o, p in zip(others.tasks, alone.T, strict=True)}
+    return Outcome.of(target, seed, values, found, predicted, together)
+
+
+def search_all(
+    surrogate: MetaSurrogate, task: Task, n_trials: int, seed: int
+) -> dict[str, np.ndarray]:
+    """Search a task's measured architectures once with transfer and five times without.
+
+    Args:
+        surrogate: Meta-trained on other tasks.
+        task: The task.
+        n_trials: Trials of each search; fewer if fewer architectures were measured.
+        seed: Seed of the searches.
+
+    Returns:
+        By method, ``s x n`` values that the ``s`` searches met, in order.
+    """
+    X, values = measured(task)
+    n_trials = min(n_trials, len(values))
+    untrained = MetaSurrogate(surrogate.space, surrogate.config)
+    transferring = Suggester(surrogate.restricted_to(X), task.dataset)
+    starting = Suggester(untrained.restricted_to(X), None)
+    seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
+    return {
+        WITH: np.stack([replay(transferring, X, values, n_trials, seed)]),
+        WITHOUT: np.stack([replay(starting, X, values, n_trials, s) for s in seeds]),
+    }
 
 
 def measured(task: Task) -> tuple[np.ndarray, np.ndarray]:
-    """The task's ``m`` different architectures ``m x P``, and the mean value of each: ``m``."""
+    """Give a task's ``m`` different architectures ``m x P`` and the mean value of each: ``m``."""
     X, which = np.unique(task.X, axis=0, return_inverse=True)
     sums = np.bincount(which.ravel(), weights=finite(task.y))
     return X, sums / np.bincount(which.ravel())
@@ -129,9 +172,17 @@ def measured(task: Task) -> tuple[np.ndarray, np.ndarray]:
 def replay(
     suggester: Suggester, X: np.ndarray, values: np.ndarray, n_trials: int, seed: int
 ) -> np.ndarray:
-    """The values that a sequential search among ``m x P`` architectures meets: ``n_trials``.
+    """Search ``m`` measured architectures one after the other, as TNASSampler does with this seed.
 
-    It is the search of :class:`~optuna_tnas.TNASSampler` with this seed.
+    Args:
+        suggester: Suggests among the architectures.
+        X: ``m x P`` architectures.
+        values: ``m`` measured values.
+        n_trials: Number of trials, at most ``m``.
+        seed: Seed of the search.
+
+    Returns:
+        ``n_trials`` values, in the order met.
     """
     places = {row.tobytes(): place for place, row in enumerate(X)}
     tried: list[int] = []
@@ -152,46 +203,53 @@ def _predictor(surrogate: MetaSurrogate, others: MetaDataset) -> PastPredictor:
 
 
 def expected_best(values: np.ndarray, n_trials: int) -> np.ndarray:
-    """The best value after 1, 2, ... draws without replacement, in expectation: ``n_trials``."""
+    """Compute the expected best value after 1, 2, ... draws without replacement: ``n_trials``."""
     ordered = np.sort(values)
     ranks = np.arange(1, len(values) + 1)
     drawn = np.arange(n_trials)[:, None]
-    # That all draws are among the k lowest, for every k: n_trials x m.
+    # Probability that all draws are among the k lowest, for every k: n_trials x m.
     among_lowest = np.cumprod((ranks - drawn).clip(0) / (len(values) - drawn), axis=0)
     return np.asarray(np.diff(among_lowest, axis=1, prepend=0.0) @ ordered)
 
 
 def expected_trials(n: int, n_top: int, n_trials: int) -> float:
-    """Draws without replacement until one of ``n_top`` among ``n`` appears, in expectation.
+    """Compute the expected number of draws without replacement until the first top value.
 
-    ``n_trials + 1`` count if none of the first ``n_trials`` is one.
+    Args:
+        n: Number of values.
+        n_top: How many of them are top values.
+        n_trials: Number of draws; ``n_trials + 1`` count if none of them is a top value.
     """
     drawn = np.arange(n_trials)
     still_none = np.cumprod((n - n_top - drawn).clip(0) / (n - drawn))
     return float(1 + still_none.sum())
 
 
+def n_top(values: np.ndarray) -> int:
+    """Count the values among the best 5 %, ties included."""
+    return int(_is_top(values, values).sum())
+
+
 def _is_top(found: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Which of the values found are among the best 5 % of all."""
-    n_top = max(1, len(values) // _ONE_IN)
-    return np.asarray(found >= np.sort(values)[-n_top])
+    """Tell which of the values found are among the best 5 % of all."""
+    rank = max(1, len(values) // _TOP_SHARE)
+    return np.asarray(found >= np.sort(values)[-rank])
 
 
 def _trials_until_top(best: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """``s x n`` best values so far -> ``s``; n + 1 for searches that find none."""
+    """Count trials until a top value: ``s x n`` best so far -> ``s``; n + 1 for none."""
     return np.asarray(1 + (~_is_top(best, values)).sum(axis=1))
 
 
 def _regret(best: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """0 at the best measured value, 1 at the median (at the worst if the median is the best)."""
+    """Scale to 0 at the best value and 1 at the median (the worst if the median is the best)."""
     top = values.max()
     scales = (top - np.median(values), top - values.min(), 1.0)
     return np.asarray((top - best) / next(scale for scale in scales if scale > 0))
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, of ``n`` and ``n`` values; 0 if either are all equal."""
-    ranks = rankdata(a), rankdata(b)
-    if any(r.min() == r.max() for r in ranks):
+    """Compute Spearman's coefficient of ``n`` and ``n`` values; 0 if either are all equal."""
+    if np.ptp(a) == 0 or np.ptp(b) == 0:
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(spearmanr(a, b).statistic)

@@ -1,4 +1,4 @@
-"""What an evaluation says: by how much transfer helps, on which studies, thanks to which."""
+"""Summary of an evaluation: how much transfer helps, on which studies, thanks to which."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from optuna_tnas.evaluation.replay import METHODS
 from optuna_tnas.evaluation.replay import Outcome
 from optuna_tnas.evaluation.replay import WITH
 from optuna_tnas.evaluation.replay import WITHOUT
+from optuna_tnas.markdown import table
 
 
 MARKS = (1, 5, 10, 20)  # trials after which the tables show the regret
@@ -18,12 +19,17 @@ MARKS = (1, 5, 10, 20)  # trials after which the tables show the regret
 
 @dataclass(frozen=True)
 class Target:
-    """The mean of a study's outcomes over the seeds; the other attributes are theirs.
+    """Means over the seeds of the outcomes of one study.
 
     Attributes:
-        name: The study's.
-        seeds: How many there are.
-        saved: Trials that transfer saves until one of the best 5 % is found.
+        name: Name of the study.
+        seeds: Number of outcomes.
+        architectures: Number of different architectures that were measured.
+        trials: By method, trials until one of the best 5 % is found.
+        saved: Trials that transfer saves until then.
+        regret: By method, normalized regret after 1, 2, ... trials.
+        rank_correlation: Spearman's, of the values with what the other studies predict together.
+        sources: By the name of each other study, the same for what it alone predicts.
     """
 
     name: str
@@ -32,12 +38,12 @@ class Target:
     trials: dict[str, float]
     saved: float
     regret: dict[str, list[float]]
-    prediction: float
+    rank_correlation: float
     sources: dict[str, float]
 
     @classmethod
     def of(cls, outcomes: Sequence[Outcome]) -> Target:
-        """From all outcomes of one study."""
+        """Average all outcomes of one study."""
         trials = {m: _mean([o.trials[m] for o in outcomes]) for m in METHODS}
         return cls(
             name=outcomes[0].target,
@@ -46,7 +52,7 @@ class Target:
             trials=trials,
             saved=trials[WITHOUT] - trials[WITH],
             regret={m: np.mean([o.regret[m] for o in outcomes], axis=0).tolist() for m in METHODS},
-            prediction=_mean([o.prediction for o in outcomes]),
+            rank_correlation=_mean([o.rank_correlation for o in outcomes]),
             sources={
                 name: _mean([o.sources[name] for o in outcomes]) for name in outcomes[0].sources
             },
@@ -59,13 +65,13 @@ def _mean(values: Sequence[float]) -> float:
 
 @dataclass(frozen=True)
 class Source:
-    """A study as one that others learn from.
+    """A study in the role of the one that others learn from.
 
     Attributes:
-        name: The study's.
-        mean: Rank correlation of what it alone predicts with another study's values, averaged
-            over the others.
-        hurts: Whether that is below 0.
+        name: Name of the study.
+        mean: Rank correlation of its predictions with another study's values, mean over the
+            other studies.
+        hurts: Whether the mean is below 0.
     """
 
     name: str
@@ -74,11 +80,11 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """All figures of an evaluation, or of as much as is finished.
+class Summary:
+    """All figures of an evaluation, or of the finished part of it.
 
     Attributes:
-        n_trials: Of each search.
+        n_trials: Trials of each search.
         targets: The studies that were left out.
         sources: The studies that were learned from, the most helpful first.
     """
@@ -88,8 +94,8 @@ class Verdict:
     sources: list[Source]
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], n_trials: int) -> Verdict:
-        """From at least one outcome."""
+    def of(cls, outcomes: Sequence[Outcome], n_trials: int) -> Summary:
+        """Summarize one outcome or more."""
         names = dict.fromkeys(outcome.target for outcome in outcomes)
         targets = [Target.of([o for o in outcomes if o.target == name]) for name in names]
         agreement: dict[str, list[float]] = {}
@@ -100,8 +106,8 @@ class Verdict:
         ranked = sorted(means, key=lambda name: -means[name])
         return cls(n_trials, targets, [Source(n, means[n], means[n] < 0) for n in ranked])
 
-    def summary(self) -> str:
-        """The figures in two sentences."""
+    def sentences(self) -> str:
+        """Tell the main figures in two sentences."""
         saved = [target.saved for target in self.targets]
         median = round(float(np.median(saved)), 1)
         helped = [t.name for t in self.targets if t.saved >= 1]
@@ -116,7 +122,7 @@ class Verdict:
         )
 
     def mean_regret(self, method: str) -> list[float]:
-        """After 1, 2, ... trials, over the studies that have as many."""
+        """Average the regret after 1, 2, ... trials over the studies that have as many."""
         longest = max(len(target.regret[method]) for target in self.targets)
         return [
             _mean([t.regret[method][n] for t in self.targets if n < len(t.regret[method])])
@@ -126,7 +132,7 @@ class Verdict:
     # --- text -------------------------------------------------------------------------------
 
     def tables(self) -> str:
-        """Three Markdown tables: trials, regrets, sources."""
+        """Write three Markdown tables: trials, regrets, sources."""
         return "\n\n".join([self._trials_table(), self._regret_table(), self._source_table()])
 
     def _trials_table(self) -> str:
@@ -138,12 +144,12 @@ class Verdict:
             rows.append(
                 [
                     *(t.name, t.architectures, *trials),
-                    *(f"{t.saved:.1f}", f"{t.prediction:.2f}", best, worst),
+                    *(f"{t.saved:.1f}", f"{t.rank_correlation:.2f}", best, worst),
                 ]
             )
         until = [f"trials to the best 5 %, {WITH}", *METHODS[1:]]
         columns = ["study", "architectures", *until, "saved"]
-        return _table([*columns, "prediction", "best source", "worst source"], rows)
+        return table([*columns, "rank correlation", "best source", "worst source"], rows)
 
     def _shown(self, trials: float, architectures: int) -> str:
         budget = min(self.n_trials, architectures)
@@ -154,11 +160,11 @@ class Verdict:
         rows = [[t.name, *(_curve(t.regret[m], marks) for m in METHODS)] for t in self.targets]
         rows.append(["**mean**", *(_curve(self.mean_regret(m), marks) for m in METHODS)])
         after = " / ".join(map(str, marks))
-        return _table([f"regret after {after} trials", *METHODS], rows)
+        return table([f"regret after {after} trials", *METHODS], rows)
 
     def _source_table(self) -> str:
         rows = [[s.name, f"{s.mean:.2f}", "hurts" if s.hurts else ""] for s in self.sources]
-        return _table(["source", "mean over the others", ""], rows)
+        return table(["source", "mean over the others", ""], rows)
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -167,8 +173,3 @@ def _listed(names: Sequence[str]) -> str:
 
 def _curve(regret: Sequence[float], marks: Sequence[int]) -> str:
     return " / ".join(f"{regret[n - 1]:.2f}" if n <= len(regret) else "-" for n in marks)
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [columns, ["---"] * len(columns), *rows]
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

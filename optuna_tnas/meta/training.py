@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -111,44 +113,53 @@ def train_kernel(
     progress: bool | None,
     watch: Watch | None = None,
 ) -> dict[str, float]:
-    """What :func:`train` begins with: REPTILE on the encoders and the kernel.
+    """Meta-train the encoders and the kernel with REPTILE.
 
     Args:
-        surrogate: A new one.
+        surrogate: A new surrogate; it is trained in place and left frozen.
         history: The past studies.
-        seed: Of the mini-batches and of what is held out.
-        progress: As for :func:`meta_train`.
-        watch: Called at every look at what is held out, with the outer updates so far and the
-            lowest negative log likelihood per pair so far; an exception ends the training.
+        seed: Seed of the mini-batches and of the choice of the held-out pairs.
+        progress: Whether to show a progress bar; None: on a terminal only.
+        watch: Called after every evaluation of the held-out loss with the number of outer updates
+            and the lowest loss so far; an exception ends the training.
 
     Returns:
         The losses by name; ``"held out"`` is the lowest one, of the weights that are kept.
     """
     rng = np.random.default_rng(seed)
-    pairs = [_Pairs.of(task) for task in history.tasks]
-    trained_on, held_out = _split(pairs, surrogate.config, rng)
+    pairs = [Pairs.of(task) for task in history.tasks]
+    trained_on, held_out = hold_out(pairs, surrogate.config, rng)
     surrogate.network.requires_grad_(True).train()
     with controlled_numerics():
         _set_feature_scale(surrogate, history)
-        losses = _reptile(surrogate, trained_on, held_out, rng, progress, watch)
+        evaluate = partial(held_out_loss, surrogate, held_out)
+        losses = reptile(surrogate, trained_on, evaluate, rng, progress=progress, watch=watch)
     surrogate.network.requires_grad_(False).eval()
     return losses
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """A task's (architecture, data set) pairs with scaled labels."""
+class Pairs:
+    """A task's (architecture, data set) pairs with standardized outcomes.
+
+    Attributes:
+        task: The task, for its data set.
+        X: ``n x P`` int64 architectures.
+        y: ``n`` standardized outcomes, higher is better.
+    """
 
     task: Task
     X: np.ndarray
     y: np.ndarray
 
     @classmethod
-    def of(cls, task: Task) -> _Pairs:
+    def of(cls, task: Task) -> Pairs:
+        """All trials of a task."""
         return cls(task, task.X, scale_labels(task.y))
 
-    def take(self, rows: np.ndarray) -> _Pairs:
-        return _Pairs(self.task, self.X[rows], self.y[rows])
+    def take(self, indices: np.ndarray) -> Pairs:
+        """The pairs at ``k`` indices."""
+        return Pairs(self.task, self.X[indices], self.y[indices])
 
 
 def _n_features(history: MetaDataset) -> int:
@@ -171,74 +182,48 @@ def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
         encoder.feature_scale.copy_(everything.std(dim=0).clamp_min(1e-3))
 
 
-def _split(
-    pairs: Sequence[_Pairs], config: Config, rng: np.random.Generator
-) -> tuple[list[_Pairs], list[_Pairs]]:
-    """Pairs to train on and pairs to watch: other tasks, or other trials if tasks are few."""
+def hold_out(
+    pairs: Sequence[Pairs], config: Config, rng: np.random.Generator
+) -> tuple[list[Pairs], list[Pairs]]:
+    """Split the history into pairs to train on and pairs for early stopping.
+
+    Whole tasks are held out, of each at most 100 trials; of fewer than five tasks, trials of each.
+    """
     if len(pairs) >= _ENOUGH_TASKS:
-        order = rng.permutation(len(pairs))
-        n = max(1, round(config.held_out * len(pairs)))
-        first = np.arange(_MAX_HELD_OUT_TRIALS)
-        watched = [pairs[i].take(first[: len(pairs[i].y)]) for i in order[:n]]
-        return [pairs[i] for i in sorted(order[n:])], watched
+        return _hold_out_tasks(pairs, config.held_out, rng)
+    return _hold_out_trials(pairs, config.held_out, rng)
+
+
+def _hold_out_tasks(
+    pairs: Sequence[Pairs], share: float, rng: np.random.Generator
+) -> tuple[list[Pairs], list[Pairs]]:
+    order = rng.permutation(len(pairs))
+    n = max(1, round(share * len(pairs)))
+    first = np.arange(_MAX_HELD_OUT_TRIALS)
+    held_out = [pairs[i].take(first[: len(pairs[i].y)]) for i in order[:n]]
+    return [pairs[i] for i in sorted(order[n:])], held_out
+
+
+def _hold_out_trials(
+    pairs: Sequence[Pairs], share: float, rng: np.random.Generator
+) -> tuple[list[Pairs], list[Pairs]]:
     train, held_out = [], []
     for p in pairs:
         order = rng.permutation(len(p.y))
-        n = min(round(config.held_out * len(p.y)), _MAX_HELD_OUT_TRIALS)
+        n = min(round(share * len(p.y)), _MAX_HELD_OUT_TRIALS)
         train.append(p.take(order[n:]))
         held_out.append(p.take(order[:n]))
     return train, [p for p in held_out if len(p.y) > 1] or train
 
 
-def _reptile(
-    surrogate: MetaSurrogate,
-    train: Sequence[_Pairs],
-    held_out: Sequence[_Pairs],
-    rng: np.random.Generator,
-    progress: bool | None,
-    watch: Watch | None = None,
-) -> dict[str, float]:
-    """``w <- w + epsilon (w' - w)``, until the held-out loss stops falling; keeps the best w."""
-    config = surrogate.config
-    optimizer = torch.optim.Adam(surrogate.network.parameters(), lr=config.inner_rate)
-    first = best = _held_out_loss(surrogate, held_out)
-    best_weights = _weights(surrogate)
-    loss, waited, step = float("nan"), 0, 0
-    hide = None if progress is None else not progress  # None: hidden unless on a terminal
-    with tqdm(total=config.outer_steps, desc="meta-training", disable=hide) as bar:
-        for step in range(1, config.outer_steps + 1):
-            slow = [p.detach().clone() for p in surrogate.network.parameters()]
-            for _ in range(config.inner_steps):
-                loss = _step(surrogate, optimizer, _batch(train, config.batch_size, rng), rng)
-            with torch.no_grad():
-                for p, w in zip(surrogate.network.parameters(), slow, strict=True):
-                    p.copy_(w + config.outer_rate * (p - w))
-            bar.update()
-            if step % config.evaluate_every == 0 or step == config.outer_steps:
-                watched = _held_out_loss(surrogate, held_out)
-                bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{watched:.3f}")
-                waited += 1
-                if watched < best:
-                    best, best_weights, waited = watched, _weights(surrogate), 0
-                if watch is not None:
-                    watch(step, best)
-                if waited >= config.patience:
-                    break
-    surrogate.network.load_state_dict(best_weights)
-    return {
-        "train": loss,
-        "held out before": first,
-        "held out": best,
-        "outer steps": float(step),
-    }
+def sample_batch(train: Sequence[Pairs], size: int, rng: np.random.Generator) -> list[Pairs]:
+    """Draw a mini-batch, uniform over the tasks and without repeats.
 
-
-def _weights(surrogate: MetaSurrogate) -> dict[str, Tensor]:
-    return {name: value.clone() for name, value in surrogate.network.state_dict().items()}
-
-
-def _batch(train: Sequence[_Pairs], size: int, rng: np.random.Generator) -> list[_Pairs]:
-    """Pairs of ``size`` in all, uniform over the tasks, without repeats."""
+    Args:
+        train: Pairs by task.
+        size: Number of pairs; fewer if a task has fewer than are drawn of it.
+        rng: Draws the numbers of pairs by task, and the pairs.
+    """
     counts = rng.multinomial(size, np.full(len(train), 1 / len(train)))
     return [
         pairs.take(rng.permutation(len(pairs.y))[:count])
@@ -247,12 +232,118 @@ def _batch(train: Sequence[_Pairs], size: int, rng: np.random.Generator) -> list
     ]
 
 
-def _step(
+class EarlyStopping:
+    """Remembers the weights with the lowest held-out loss, and when that was.
+
+    Args:
+        surrogate: The surrogate that is trained.
+        evaluate: Gives its present held-out loss.
+
+    Attributes:
+        loss: The latest held-out loss.
+        best: The lowest one.
+        n_worse: Number of evaluations since the lowest one.
+    """
+
+    def __init__(self, surrogate: MetaSurrogate, evaluate: Callable[[], float]) -> None:
+        self._surrogate = surrogate
+        self._evaluate = evaluate
+        self.loss = self.best = evaluate()
+        self.n_worse = 0
+        self._best_state = _copied_state(surrogate)
+
+    def update(self) -> None:
+        """Evaluate the held-out loss; keep a copy of the weights if it is the lowest."""
+        self.loss = self._evaluate()
+        self.n_worse += 1
+        if self.loss < self.best:
+            self.best, self.n_worse = self.loss, 0
+            self._best_state = _copied_state(self._surrogate)
+
+    def restore(self) -> None:
+        """Give the surrogate the weights with the lowest loss."""
+        self._surrogate.network.load_state_dict(self._best_state)
+
+
+def _copied_state(surrogate: MetaSurrogate) -> dict[str, Tensor]:
+    return {name: value.clone() for name, value in surrogate.network.state_dict().items()}
+
+
+def reptile(
+    surrogate: MetaSurrogate,
+    train: Sequence[Pairs],
+    evaluate: Callable[[], float],
+    rng: np.random.Generator,
+    *,
+    progress: bool | None = False,
+    watch: Watch | None = None,
+) -> dict[str, float]:
+    """Run REPTILE until the held-out loss stops falling; keep the weights with the lowest one.
+
+    Args:
+        surrogate: Trained in place.
+        train: Pairs by task.
+        evaluate: Gives the surrogate's present held-out loss.
+        rng: Draws the mini-batches.
+        progress: Whether to show a progress bar; None: on a terminal only.
+        watch: Called after every evaluation with the number of outer updates and the lowest
+            held-out loss so far.
+
+    Returns:
+        The losses ``"train"``, ``"held out before"`` and ``"held out"``, and ``"outer steps"``.
+    """
+    config = surrogate.config
+    optimizer = torch.optim.Adam(surrogate.network.parameters(), lr=config.inner_rate)
+    stopping = EarlyStopping(surrogate, evaluate)
+    first, loss, step = stopping.best, float("nan"), 0
+    with _progress_bar(config.outer_steps, progress) as bar:
+        while step < config.outer_steps and stopping.n_worse < config.patience:
+            loss = outer_update(surrogate, optimizer, train, rng)
+            step += 1
+            bar.update()
+            if step % config.evaluate_every == 0 or step == config.outer_steps:
+                stopping.update()
+                bar.set_postfix(loss=f"{loss:.3f}", held_out=f"{stopping.loss:.3f}")
+                if watch is not None:
+                    watch(step, stopping.best)
+    stopping.restore()
+    losses = {"train": loss, "held out before": first, "held out": stopping.best}
+    return {**losses, "outer steps": float(step)}
+
+
+def _progress_bar(total: int, progress: bool | None) -> tqdm[NoReturn]:
+    hide = None if progress is None else not progress  # None: hidden unless on a terminal
+    return tqdm(total=total, desc="meta-training", disable=hide)
+
+
+def outer_update(
     surrogate: MetaSurrogate,
     optimizer: torch.optim.Optimizer,
-    batch: Sequence[_Pairs],
+    train: Sequence[Pairs],
     rng: np.random.Generator,
 ) -> float:
+    """Update the weights by ``w <- w + epsilon (w' - w)``, ``w'`` after the inner Adam steps.
+
+    Returns:
+        The loss of the last mini-batch.
+    """
+    config, loss = surrogate.config, float("nan")
+    slow = [p.detach().clone() for p in surrogate.network.parameters()]
+    for _ in range(config.inner_steps):
+        loss = inner_step(surrogate, optimizer, sample_batch(train, config.batch_size, rng), rng)
+    with torch.no_grad():
+        for p, w in zip(surrogate.network.parameters(), slow, strict=True):
+            p.copy_(w + config.outer_rate * (p - w))
+    return loss
+
+
+def inner_step(
+    surrogate: MetaSurrogate,
+    optimizer: torch.optim.Optimizer,
+    batch: Sequence[Pairs],
+    rng: np.random.Generator,
+) -> float:
+    """Take one optimizer step on a mini-batch, gradients clipped at norm 10; return its loss."""
     optimizer.zero_grad()
     loss = negative_log_likelihood(surrogate, batch, rng)
     loss.backward()
@@ -262,8 +353,8 @@ def _step(
 
 
 @torch.no_grad()
-def _held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[_Pairs]) -> float:
-    """Mean over the held-out tasks, each a GP of its own as in a search."""
+def held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[Pairs]) -> float:
+    """The mean loss over the held-out tasks, each a GP of its own as in a search."""
     losses = [
         negative_log_likelihood(surrogate, [pairs], np.random.default_rng(0)) for pairs in held_out
     ]
@@ -271,7 +362,7 @@ def _held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[_Pairs]) -> floa
 
 
 def negative_log_likelihood(
-    surrogate: MetaSurrogate, batch: Sequence[_Pairs], rng: np.random.Generator
+    surrogate: MetaSurrogate, batch: Sequence[Pairs], rng: np.random.Generator
 ) -> Tensor:
     """The GP's negative log marginal likelihood per pair.
 
@@ -292,7 +383,7 @@ def negative_log_likelihood(
 
 
 def _encode(
-    surrogate: MetaSurrogate, batch: Sequence[_Pairs], rng: np.random.Generator
+    surrogate: MetaSurrogate, batch: Sequence[Pairs], rng: np.random.Generator
 ) -> list[tuple[Tensor, Tensor]]:
     """Each task's latents ``n x M`` and labels ``n``; psi and phi see the whole batch at once."""
     sizes = [len(pairs.y) for pairs in batch]

@@ -1,4 +1,4 @@
-"""Choosing the surrogate's sizes and learning rates on the meta-training tasks, with BOHB.
+"""Tuning of the surrogate's sizes and learning rates on the past studies, with BOHB.
 
 Falkner et al., "BOHB: robust and efficient hyperparameter optimization at scale" (ICML 2018), by
 Optuna's TPESampler and HyperbandPruner. The budget is meta-training steps.
@@ -6,7 +6,6 @@ Optuna's TPESampler and HyperbandPruner. The budget is meta-training steps.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from dataclasses import dataclass
 from dataclasses import replace
 import json
@@ -24,11 +23,13 @@ from optuna.trial import Trial
 from optuna.trial import TrialState
 from tqdm import tqdm
 
+from optuna_tnas import markdown
 from optuna_tnas.config import Config
-from optuna_tnas.errors import StudyError
 from optuna_tnas.meta.training import train_kernel
 from optuna_tnas.meta.training import untrained
 from optuna_tnas.studies.history import MetaDataset
+from optuna_tnas.studies.settings import check_settings
+from optuna_tnas.studies.storage import open_storage
 
 
 STUDY_NAME = "optuna-tnas-tune"
@@ -45,7 +46,7 @@ class Row:
     Attributes:
         name: ``"default"``, ``"paper"`` or ``"best"``.
         loss: Lowest negative log likelihood per pair of the held-out tasks.
-        values: What is tuned.
+        values: Values of the tuned parameters by name.
     """
 
     name: str
@@ -65,12 +66,14 @@ class Tuning:
 
     Args:
         history: The past studies.
-        storage: Where the tuning's own study is kept; one of an earlier run is continued.
-        seed: Of the choice of the held-out tasks, of the trials and of each trial's training.
-        base: What is not tuned, ``BASE`` unless given; ``outer_steps`` is a trial's budget.
+        storage: Storage of the tuning's own study; one of an earlier run is continued.
+        seed: Seed of the choice of the held-out tasks, the trials and each trial's training.
+        base: Values of the other fields, ``BASE`` unless given; ``outer_steps`` is a trial's
+            budget.
 
     Raises:
         StudyError: If the storage holds a tuning with another history, seed or base.
+        StorageError: If the storage cannot be opened.
     """
 
     def __init__(
@@ -85,7 +88,7 @@ class Tuning:
         self._base = base = base or BASE
         self.study = optuna.create_study(
             study_name=STUDY_NAME,
-            storage=storage,
+            storage=open_storage(storage, create=True),
             pruner=HyperbandPruner(base.evaluate_every, base.outer_steps, reduction_factor=3),
             load_if_exists=True,
         )
@@ -98,11 +101,11 @@ class Tuning:
         return len(self.study.get_trials(deepcopy=False, states=states))
 
     def run(self, n_trials: int, progress: bool | None = None) -> None:
-        """Go on until so many trials are finished, those of earlier runs included.
+        """Run trials until ``n_trials`` are finished, those of earlier runs included.
 
         Args:
-            n_trials: All in all.
-            progress: As for :func:`~optuna_tnas.meta_train`.
+            n_trials: Total number of finished trials.
+            progress: Whether to show a progress bar; None: on a terminal only.
         """
         self._enqueue_references()
         hide = None if progress is None else not progress
@@ -145,15 +148,11 @@ class Tuning:
         settings = {
             "history": self._history.fingerprint,
             "seed": self._seed,
-            "base": json.loads(json.dumps(asdict(self._base))),  # as a storage gives it back
+            "base": json.loads(json.dumps(self._base.state())),  # as a storage gives it back
         }
-        found = self.study.user_attrs.get("settings", settings)
-        for name, value in settings.items():
-            if found.get(name) != value:
-                raise StudyError(
-                    f"The study {STUDY_NAME!r} in this storage was made with the {name} "
-                    f"{found.get(name)}, not {value}; give another --storage."
-                )
+        where = f"The study {STUDY_NAME!r} in this storage"
+        found = self.study.user_attrs.get("settings", {})
+        check_settings(where, found, settings, "give another --storage")
         self.study.set_user_attr("settings", settings)
 
     def _enqueue_references(self) -> None:
@@ -193,7 +192,7 @@ class Tuning:
 
 
 def suggest(trial: BaseTrial, base: Config) -> Config:
-    """``base`` with a trial's sizes and rates: suggested now, or those that a past trial has."""
+    """Give ``base`` with a trial's sizes and rates: suggested now, or those of a past trial."""
     heads = base.dataset_heads
     return replace(
         base,
@@ -211,7 +210,7 @@ def suggest(trial: BaseTrial, base: Config) -> Config:
 
 
 def tuned_values(config: Config) -> dict[str, float]:
-    """A config's values of what :func:`suggest` asks for."""
+    """Give a config's values of the parameters that :func:`suggest` suggests."""
     names = ("architecture_hidden", "architecture_dim", "dataset_width", "dataset_dim")
     rates = ("inner_rate", "outer_rate")
     return {
@@ -223,11 +222,8 @@ def tuned_values(config: Config) -> dict[str, float]:
 
 
 def table(rows: list[Row]) -> str:
-    """The rows as the columns of a Markdown table."""
-    lines = [
-        ["", *(row.name for row in rows)],
-        ["---"] * (len(rows) + 1),
-        ["held-out loss", *(f"{row.loss:.3f}" for row in rows)],
-        *([name, *(f"{row.values[name]:.3g}" for row in rows)] for name in tuned_values(Config())),
-    ]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    """Write a Markdown table with a column for each row of the comparison."""
+    names = tuned_values(Config())
+    losses = ["held-out loss", *(f"{row.loss:.3f}" for row in rows)]
+    values = [[name, *(f"{row.values[name]:.3g}" for row in rows)] for name in names]
+    return markdown.table(["", *(row.name for row in rows)], [losses, *values])

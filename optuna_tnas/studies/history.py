@@ -22,6 +22,7 @@ from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
+from optuna_tnas.studies.storage import open_storage
 
 
 if TYPE_CHECKING:
@@ -76,8 +77,9 @@ class MetaDataset:
 
         Raises:
             HistoryError: If no study is usable; the text says what was left out and why.
+            StorageError: If there is no such storage, or it cannot be opened.
         """
-        storage = optuna.storages.get_storage(storage)  # once: each opening takes a while
+        storage = open_storage(storage, create=False)  # once: each opening takes a while
         names = optuna.get_all_study_names(storage)
         studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
         return cls.from_studies(studies, space, artifact_store=artifact_store)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -49,7 +48,7 @@ def paper_model(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> Pape
     return PaperModel(surrogate.network, dataset)
 
 
-MODELS: Mapping[str, ModelOf] = {"transfer": transfer_model, "published": paper_model}
+MODELS: Mapping[str, ModelOf] = {"default": transfer_model, "paper": paper_model}
 
 
 class MetaSurrogate:
@@ -165,7 +164,7 @@ class MetaSurrogate:
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
         return {
             "space": self.space.declaration(),
-            "config": asdict(self.config),
+            "config": self.config.state(),
             "n_features": self.network.dataset_encoder.n_features,
             "weights": weights,
             "warm_start": torch.from_numpy(self.warm_start),
@@ -181,7 +180,7 @@ class MetaSurrogate:
             Exception: Of the kind that a missing, wrong or contradictory value causes.
         """
         space = Space.from_declaration(state["space"])
-        surrogate = cls(space, Config(**state["config"]), n_features=state["n_features"])
+        surrogate = cls(space, Config.from_state(state["config"]), n_features=state["n_features"])
         surrogate.network.load_state_dict(state["weights"])
         surrogate.warm_start = checked_rows(state["warm_start"].numpy(), space)
         if state["past"] is not None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +14,9 @@ import pytest
 from optuna_tnas.config import Config
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.evaluation import leave_one_out
 from optuna_tnas.evaluation.leave_one_out import Evaluation
+from optuna_tnas.evaluation.replay import Outcome
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
@@ -56,15 +60,14 @@ def test_what_was_finished_is_there_after_ctrl_c(
     history: MetaDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     interrupted = evaluation(history, tmp_path / "e.jsonl")
-    leave_out, calls = interrupted._leave_out, []
+    leave_out, calls = leave_one_out.leave_out, count(1)
 
-    def once(unit: tuple[int, str]) -> object:
-        calls.append(unit)
-        if len(calls) > 2:
+    def twice(*arguments: Any, **options: Any) -> Outcome:
+        if next(calls) > 2:
             raise KeyboardInterrupt
-        return leave_out(unit)
+        return leave_out(*arguments, **options)
 
-    monkeypatch.setattr(interrupted, "_leave_out", once)
+    monkeypatch.setattr(leave_one_out, "leave_out", twice)
     with pytest.raises(KeyboardInterrupt):
         interrupted.run()
     assert interrupted.n_missing == 4
@@ -88,6 +91,32 @@ def test_another_evaluations_file_is_refused_and_kept(
     with pytest.raises(OptunaTNASError, match="it is not an evaluation"):
         evaluation(history, path)
     assert path.read_text() == "notes of mine\n"
+
+
+def test_a_file_with_the_correlations_old_name_is_continued(
+    history: MetaDataset, tmp_path: Path
+) -> None:
+    path = tmp_path / "e.jsonl"
+    done = evaluation(history, path)
+    done.run()
+    now = path.read_text()
+    path.write_text(now.replace('"rank_correlation":', '"prediction":'))
+    again = evaluation(history, path)
+    assert again.n_missing == 0
+    assert again.outcomes == done.outcomes
+    again.run()
+    assert path.read_text() == now
+
+
+@pytest.mark.parametrize(
+    "content", ["[1, 2]\n", '{"settings": {}}\n', '{"settings": 3, "x": 1}\n']
+)
+def test_lines_that_are_no_outcomes_are_refused(
+    history: MetaDataset, tmp_path: Path, content: str
+) -> None:
+    (tmp_path / "e.jsonl").write_text(content)
+    with pytest.raises(OptunaTNASError, match="it is not an evaluation"):
+        evaluation(history, tmp_path / "e.jsonl")
 
 
 def test_one_study_is_not_enough(history: MetaDataset, tmp_path: Path) -> None:

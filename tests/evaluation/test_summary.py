@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from optuna_tnas.evaluation.replay import Outcome
-from optuna_tnas.evaluation.summary import Verdict
+from optuna_tnas.evaluation.summary import Summary
 
 
 def outcome(target: str, seed: int, trials: tuple[float, float], **sources: float) -> Outcome:
@@ -13,14 +13,14 @@ def outcome(target: str, seed: int, trials: tuple[float, float], **sources: floa
         architectures=40,
         trials={"with transfer": trials[0], "without": trials[1], "random": 9.0},
         regret={"with transfer": [0.4, 0.2], "without": [1.0, 0.6], "random": [1.0, 0.8]},
-        prediction=0.5,
+        rank_correlation=0.5,
         sources=sources,
     )
 
 
 @pytest.fixture
-def verdict() -> Verdict:
-    return Verdict.of(
+def summarized() -> Summary:
+    return Summary.of(
         [
             outcome("a", 0, (2.0, 6.0), b=0.9, c=-0.8),
             outcome("a", 1, (4.0, 8.0), b=0.7, c=-0.6),
@@ -31,27 +31,27 @@ def verdict() -> Verdict:
     )
 
 
-def test_a_study_is_the_mean_of_its_seeds(verdict: Verdict) -> None:
-    a = verdict.targets[0]
+def test_a_study_is_the_mean_of_its_seeds(summarized: Summary) -> None:
+    a = summarized.targets[0]
     assert (a.name, a.seeds, a.saved) == ("a", 2, 4.0)
     assert a.sources == {"b": pytest.approx(0.8), "c": pytest.approx(-0.7)}
 
 
-def test_sources_are_ranked_by_their_mean_over_the_others(verdict: Verdict) -> None:
-    assert [s.name for s in verdict.sources] == ["b", "a", "c"]
-    assert [s.mean for s in verdict.sources] == pytest.approx([0.45, 0.3, -0.3])
-    assert [s.hurts for s in verdict.sources] == [False, False, True]
+def test_sources_are_ranked_by_their_mean_over_the_others(summarized: Summary) -> None:
+    assert [s.name for s in summarized.sources] == ["b", "a", "c"]
+    assert [s.mean for s in summarized.sources] == pytest.approx([0.45, 0.3, -0.3])
+    assert [s.hurts for s in summarized.sources] == [False, False, True]
 
 
-def test_the_summary_counts_what_the_table_shows(verdict: Verdict) -> None:
-    summary = verdict.summary()
+def test_the_summary_counts_what_the_table_shows(summarized: Summary) -> None:
+    summary = summarized.sentences()
     assert "saves 0.5 trials of 2 (median over 3" in summary
     assert "helps on 1 and hurts on 1 (c)" in summary
     assert "mislead the others on average: 1 (c)" in summary
 
 
-def test_tables_have_a_line_for_every_study(verdict: Verdict) -> None:
-    trials, regret, sources = verdict.tables().split("\n\n")
+def test_tables_have_a_line_for_every_study(summarized: Summary) -> None:
+    trials, regret, sources = summarized.tables().split("\n\n")
     assert [line.split(" | ")[0] for line in trials.split("\n")[2:]] == ["| a", "| b", "| c"]
     assert "| >2 |" in trials  # 3 trials of a budget of 2
     assert regret.split("\n")[-1] == "| **mean** | 0.40 | 1.00 | 1.00 |"

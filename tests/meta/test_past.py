@@ -6,13 +6,13 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+from optuna_tnas.meta.past import past_of
 import pytest
 import torch
 
 from optuna_tnas.config import Config
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.meta import past
-from optuna_tnas.meta.past import past_of
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
@@ -54,7 +54,7 @@ def test_training_leaves_a_prediction_in_the_default_only(
     config: Config, history: MetaDataset
 ) -> None:
     assert rank_correlation(meta_train(history, config=config)) > 0.8
-    published = meta_train(history, config=replace(config, gp="published"))
+    published = meta_train(history, config=replace(config, gp="paper"))
     assert published.past is None
     assert published.inputs(history.tasks[0].X, None).shape[1] == published.n_latents
 

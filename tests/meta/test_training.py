@@ -19,10 +19,12 @@ from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.errors import OptunaTNASError
-from optuna_tnas.meta import training
-from optuna_tnas.meta.training import _Pairs
+from optuna_tnas.meta.training import hold_out
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import negative_log_likelihood
+from optuna_tnas.meta.training import Pairs
+from optuna_tnas.meta.training import reptile
+from optuna_tnas.meta.training import sample_batch
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
@@ -43,7 +45,7 @@ def loss_of(surrogate: MetaSurrogate, *tasks: Task) -> float:
     """Mean over tasks, each as a search would see it."""
     rng = np.random.default_rng(0)
     with torch.no_grad():
-        losses = [negative_log_likelihood(surrogate, [_Pairs.of(t)], rng) for t in tasks]
+        losses = [negative_log_likelihood(surrogate, [Pairs.of(t)], rng) for t in tasks]
     return float(torch.stack(losses).mean())
 
 
@@ -102,14 +104,14 @@ def test_tasks_with_data_sets_are_one_joint_gp_and_the_others_their_own(
     unknown = [task for task in mixed.tasks if task.dataset is None]
     total = log_probability(surrogate, known)
     total += sum(log_probability(surrogate, [task]) for task in unknown)
-    batch = [_Pairs.of(task) for task in [*known, *unknown]]
+    batch = [Pairs.of(task) for task in [*known, *unknown]]
     loss = negative_log_likelihood(surrogate, batch, np.random.default_rng(0))
     assert loss.item() == pytest.approx(-total / mixed.n_trials, rel=1e-4)
 
 
 def test_gradients_reach_every_part(mixed: MetaDataset, config: Config) -> None:
     surrogate = MetaSurrogate(mixed.space, config, n_features=5)
-    batch = [_Pairs.of(task) for task in mixed.tasks]
+    batch = [Pairs.of(task) for task in mixed.tasks]
     negative_log_likelihood(surrogate, batch, np.random.default_rng(0)).backward()
     for name, parameter in surrogate.named_parameters():
         assert parameter.grad is not None, name
@@ -120,23 +122,21 @@ def test_gradients_reach_every_part(mixed: MetaDataset, config: Config) -> None:
 # --- the steps ------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def last_is_best(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every look at the held-out tasks likes what it sees more."""
+def ever_better() -> Callable[[], float]:
+    """A held-out loss that falls with every evaluation."""
     losses = count(0, -1)
-    monkeypatch.setattr(training, "_held_out_loss", lambda *_: next(losses))
+    return lambda: float(next(losses))
 
 
-@pytest.mark.usefixtures("last_is_best")
 def test_reptile_with_one_whole_step_is_adam(plain: MetaDataset, config: Config) -> None:
     config = replace(config, inner_steps=1, outer_rate=1.0, outer_steps=7, batch_size=16)
     trained, plain_adam = (MetaSurrogate(plain.space, config) for _ in range(2))
-    pairs = [_Pairs.of(task) for task in plain.tasks]
-    training._reptile(trained, pairs, [], np.random.default_rng(0), False)
+    pairs = [Pairs.of(task) for task in plain.tasks]
+    reptile(trained, pairs, ever_better(), np.random.default_rng(0))
     rng = np.random.default_rng(0)
     optimizer = torch.optim.Adam(plain_adam.parameters(), lr=config.inner_rate)
     for _ in range(7):
-        loss = negative_log_likelihood(plain_adam, training._batch(pairs, 16, rng), rng)
+        loss = negative_log_likelihood(plain_adam, sample_batch(pairs, 16, rng), rng)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(plain_adam.parameters(), 10.0)
@@ -144,26 +144,25 @@ def test_reptile_with_one_whole_step_is_adam(plain: MetaDataset, config: Config)
     torch.testing.assert_close(weights(trained), weights(plain_adam))
 
 
-@pytest.mark.usefixtures("last_is_best")
 def test_reptile_moves_a_part_of_the_way(plain: MetaDataset, config: Config) -> None:
     moved = {}
     for rate in (1.0, 0.25):
         config = replace(config, outer_rate=rate, outer_steps=1, inner_steps=3)
         surrogate = MetaSurrogate(plain.space, config)
         before = weights(surrogate)
-        pairs = [_Pairs.of(task) for task in plain.tasks]
-        training._reptile(surrogate, pairs, [], np.random.default_rng(0), False)
+        pairs = [Pairs.of(task) for task in plain.tasks]
+        reptile(surrogate, pairs, ever_better(), np.random.default_rng(0))
         moved[rate] = weights(surrogate) - before
     assert moved[1.0].abs().max() > 1e-3
     torch.testing.assert_close(moved[0.25], 0.25 * moved[1.0], atol=1e-6, rtol=1e-3)
 
 
 def test_batches_are_uniform_over_tasks_whatever_their_size(task_of: TaskOf) -> None:
-    pairs = [_Pairs.of(task_of(seed, n=n)) for seed, n in enumerate((50, 500, 5000))]
+    pairs = [Pairs.of(task_of(seed, n=n)) for seed, n in enumerate((50, 500, 5000))]
     rng = np.random.default_rng(0)
     counts = np.zeros(3)
     for _ in range(50):
-        batch = training._batch(pairs, 60, rng)
+        batch = sample_batch(pairs, 60, rng)
         assert sum(len(p.y) for p in batch) <= 60
         for p in batch:
             counts[int(p.task.name[-1])] += len(p.y)
@@ -173,20 +172,20 @@ def test_batches_are_uniform_over_tasks_whatever_their_size(task_of: TaskOf) -> 
 def test_batches_hold_no_pair_twice(task_of: TaskOf) -> None:
     task = task_of(0, n=40)
     task = replace(task, y=np.arange(40.0))
-    (batch,) = training._batch([_Pairs.of(task)], 100, np.random.default_rng(0))
+    (batch,) = sample_batch([Pairs.of(task)], 100, np.random.default_rng(0))
     assert len(np.unique(batch.y)) == len(batch.y) == 40
 
 
 @pytest.mark.parametrize("n_tasks", [1, 4, 5, 12])
 def test_what_is_watched_is_not_trained_on(n_tasks: int, config: Config, task_of: TaskOf) -> None:
-    pairs = [_Pairs.of(task_of(seed, n=20)) for seed in range(n_tasks)]
-    train, watched = training._split(pairs, config, np.random.default_rng(0))
+    pairs = [Pairs.of(task_of(seed, n=20)) for seed in range(n_tasks)]
+    train, watched = hold_out(pairs, config, np.random.default_rng(0))
     names = [{p.task.name for p in part} for part in (train, watched)]
     if n_tasks < 5:  # too few tasks: other trials of the same ones
         assert names[0] == names[1]
         for a, b in zip(train, watched, strict=True):
             assert len(a.y) == 16
-            assert sorted([*a.y, *b.y]) == sorted(_Pairs.of(a.task).y)
+            assert sorted([*a.y, *b.y]) == sorted(Pairs.of(a.task).y)
     else:
         assert not names[0] & names[1]
         assert len(names[1]) == round(0.2 * n_tasks)
@@ -339,24 +338,32 @@ def test_values_of_any_kind_are_survived(
     assert weights(meta_train(history, config=brief)).isfinite().all()
 
 
-def test_the_best_weights_are_kept(
-    plain: MetaDataset, config: Config, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The held-out loss falls twice, then rises: two looks later training ends."""
+def test_the_best_weights_are_kept(plain: MetaDataset, config: Config) -> None:
+    """The held-out loss falls twice, then rises: two evaluations later training ends."""
     heard: list[Tensor] = []
-    losses = iter([5.0, 4.0, 3.0, 3.5, 3.2, 0.0])
+    scripted = iter([5.0, 4.0, 3.0, 3.5, 3.2, 0.0])
 
-    def held_out_loss(surrogate: MetaSurrogate, held_out: Sequence[_Pairs]) -> float:
+    def evaluate() -> float:
         heard.append(weights(surrogate))
-        return next(losses)
+        return next(scripted)
 
-    monkeypatch.setattr(training, "_held_out_loss", held_out_loss)
     config = replace(config, inner_steps=1, evaluate_every=1, patience=2, batch_size=16)
-    surrogate = meta_train(plain, config=config)
+    surrogate = MetaSurrogate(plain.space, config)
+    pairs = [Pairs.of(task) for task in plain.tasks]
+    watched: list[tuple[int, float]] = []
+    losses = reptile(
+        surrogate,
+        pairs,
+        evaluate,
+        np.random.default_rng(0),
+        watch=lambda step, best: watched.append((step, best)),
+    )
     assert torch.equal(weights(surrogate), heard[2])
-    assert surrogate.provenance["losses"]["outer steps"] == 4
-    assert surrogate.provenance["losses"]["held out before"] == 5.0
-    assert surrogate.provenance["losses"]["held out"] == 3.0
+    assert not torch.equal(heard[2], heard[-1])
+    assert losses["outer steps"] == 4
+    assert losses["held out before"] == 5.0
+    assert losses["held out"] == 3.0
+    assert watched == [(1, 4.0), (2, 3.0), (3, 3.0), (4, 3.0)]
 
 
 def test_the_last_steps_count_too(plain: MetaDataset, config: Config) -> None:

@@ -25,6 +25,7 @@ from optuna_tnas.meta.tuning import Tuning
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
 
 TaskOf = Callable[..., Task]
@@ -100,8 +101,8 @@ def test_all_trials_are_compared_on_the_same_tasks(
         seen.append(tuple(p.task.name for p in watched))
         return train, watched
 
-    real = training._split
-    monkeypatch.setattr(training, "_split", split)
+    real = training.hold_out
+    monkeypatch.setattr(training, "hold_out", split)
     Tuning(history, optuna.storages.InMemoryStorage(), base=BRIEF).run(4)
     assert len(seen) == 4
     assert len(set(seen)) == 1
@@ -150,9 +151,9 @@ def test_killed_and_interrupted_trials_do_not_count(history: MetaDataset) -> Non
     """The default's is cut short twice; it is done all the same, and so are the others."""
     storage = optuna.storages.InMemoryStorage()
     tuning = Tuning(history, storage, base=BRIEF)
-    tuning._enqueue_references()
+    tuning.run(0)
     tuning.study.ask()  # and the process is gone
-    tuning._enqueue_references()
+    tuning.run(0)
     tuning.study.tell(tuning.study.ask(), state=TrialState.FAIL)
     assert tuning.best() is None
     again = Tuning(history, storage, base=BRIEF)
@@ -167,7 +168,7 @@ def test_another_tuning_is_not_mixed_in(
 ) -> None:
     mine = {"history": history, "seed": 3, "base": BRIEF}
     others = {"history": history.without("task 0"), "seed": 4, "base": Config()}
-    with pytest.raises(StudyError, match=rf"the {changed} .*another --storage"):
+    with pytest.raises(StudyError, match=rf"another {changed}, .*another --storage"):
         Tuning(storage=storage, **{**mine, changed: others[changed]})  # type: ignore[arg-type]
     assert Tuning(storage=storage, **mine).finished == N_TRIALS  # type: ignore[arg-type]
 
@@ -176,17 +177,17 @@ def test_rates_that_diverge_are_pruned(
     history: MetaDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """NaN weights after the references: the run goes on."""
-    real = training._step
     tuning = Tuning(history, optuna.storages.InMemoryStorage(), base=BRIEF)
     tuning.run(2)
+    real = training.inner_step
 
-    def diverging(surrogate: object, *rest: object) -> float:
+    def diverging(surrogate: MetaSurrogate, *rest: object) -> float:
         loss = real(surrogate, *rest)  # type: ignore[arg-type]
-        for p in surrogate.parameters():  # type: ignore[attr-defined]
+        for p in surrogate.parameters():
             p.detach().fill_(float("nan"))
         return loss
 
-    monkeypatch.setattr(training, "_step", diverging)
+    monkeypatch.setattr(training, "inner_step", diverging)
     tuning.run(3)
     assert tuning.study.trials[2].state == TrialState.PRUNED
     assert tuning.finished == 3

@@ -17,7 +17,6 @@ from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernels import FeatureInputs
-from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.transfer import CENTER
 from optuna_tnas.surrogate.transfer import evidence
 from optuna_tnas.surrogate.transfer import MEAN_VARIANCE

@@ -25,7 +25,7 @@ ABLATIONS = [name for name in peers.names() if name.startswith("ablation_")]
 
 @pytest.fixture
 def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
-    return small.setting_of(replace(small.SMALL, gp="published"), tmp_path, monkeypatch)
+    return small.setting_of(replace(small.SMALL, gp="paper"), tmp_path, monkeypatch)
 
 
 def initial(setting: Setting) -> list[dict[str, str]]:
