@@ -121,7 +121,8 @@ def left_out_predictions(name: str, seed: int) -> dict[str, float]:
 @torch.no_grad()
 def spearman(surrogate: MetaSurrogate, task: Task) -> float:
     """Of the past's prediction with the task's values."""
-    predicted = surrogate.past_mean(task.X, task.dataset)
+    features = surrogate.study_model(task.dataset).features
+    predicted = features.blocks.prior_mean(features(task.X))
     return round(float(spearmanr(predicted, task.y).statistic), 3)
 
 

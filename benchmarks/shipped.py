@@ -32,7 +32,6 @@ from benchmarks.run import Record
 from benchmarks.run import run
 from benchmarks.run import Search
 from benchmarks.run import setting_of
-from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas import MetaSurrogate
@@ -67,7 +66,7 @@ def _sampler(search: Search) -> BaseSampler:
 
 def unbiased(name: str, target: str, seed: int, cache: Path) -> MetaSurrogate:
     """The shipped checkpoint if it has not seen the target, otherwise one that has not."""
-    shipped = checkpoint.load(name)
+    shipped = MetaSurrogate.load(name)
     if target not in {study.split(".")[0] for study in shipped.provenance["tasks"]}:
         return shipped
     digest = crc32(repr(Config()).encode())
@@ -76,7 +75,7 @@ def unbiased(name: str, target: str, seed: int, cache: Path) -> MetaSurrogate:
         path.parent.mkdir(parents=True, exist_ok=True)
         past = checkpoints.history(name, [target])
         meta_train(past, seed=seed, progress=False).save(path)
-    return checkpoint.load(path)
+    return MetaSurrogate.load(path)
 
 
 def searches(

@@ -12,4 +12,4 @@ from optuna_tnas import TNASSampler
 def sampler(setting: Setting) -> BaseSampler:
     surrogate = MetaSurrogate(setting.space, Config.preset("paper"), seed=setting.seed)
     surrogate.warm_start = meta_trained(setting, "paper").warm_start
-    return TNASSampler(surrogate.requires_grad_(False).eval(), seed=setting.seed)
+    return TNASSampler(surrogate, seed=setting.seed)
