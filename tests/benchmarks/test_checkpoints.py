@@ -12,6 +12,7 @@ from benchmarks import shipped
 from benchmarks import tasks
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
+from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 
 
@@ -94,7 +95,7 @@ def test_searches_that_begin_at_random_are_pairs(tmp_path: Path) -> None:
 def test_what_the_package_ships(name: str) -> None:
     file = checkpoint._SHIPPED / f"{name}.pt"
     assert file.stat().st_size < 3e6
-    surrogate = checkpoint.load(name)
+    surrogate = MetaSurrogate.load(name)
     card = surrogate.provenance["card"]
     assert card.keys() == {*checkpoints.ABOUT[name], "Spearman on tasks left out"}
     seen = {task.split(".")[0] for task in surrogate.provenance["tasks"]}

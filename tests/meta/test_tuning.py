@@ -182,7 +182,7 @@ def test_rates_that_diverge_are_pruned(
 
     def diverging(surrogate: object, *rest: object) -> float:
         loss = real(surrogate, *rest)  # type: ignore[arg-type]
-        for p in surrogate.parameters():  # type: ignore[attr-defined]
+        for p in surrogate.network.parameters():  # type: ignore[attr-defined]
             p.detach().fill_(float("nan"))
         return loss
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from optuna_tnas.surrogate.likelihood import negative_log_likelihood
 import pytest
 import torch
 from torch.distributions import MultivariateNormal
-
-from optuna_tnas.surrogate.likelihood import negative_log_likelihood
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
