@@ -12,7 +12,7 @@ fresh process with the shipped checkpoint, part by part.
 from __future__ import annotations
 
 import argparse
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -45,6 +45,8 @@ REPEATS = 9
 SETTINGS = ("as installed", "one thread")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ENCODING = "encoding, once"
+
+Seconds = defaultdict[str, float]  # by part
 
 
 def parts() -> Mapping[str, Sequence[tuple[Any, str]]]:
@@ -106,7 +108,7 @@ class Case:
     def samplers(self) -> dict[str, Any]:
         from optuna_tnas import TNASSampler
 
-        ours = {
+        ours: dict[str, Any] = {
             "TNAS, untrained": TNASSampler(space=self.space, seed=0),
             "TNAS, meta-trained": self._meta_trained(),
         }
@@ -125,7 +127,7 @@ class Case:
         config = Config(outer_steps=20)
         return TNASSampler(meta_train(history, config=config, progress=False), seed=0)
 
-    def suggestion(self, study: Any) -> Counter[str]:
+    def suggestion(self, study: Any) -> Seconds:
         """Seconds of one suggestion and of its parts; the trial completes."""
         with stopwatch() as seconds:
             start, start_cpu = time.perf_counter(), time.process_time()
@@ -136,14 +138,14 @@ class Case:
         study.tell(trial, self.value(self.space.encode(params), trial.number))
         return seconds
 
-    def measure(self, repeats: int) -> dict[str, list[Counter[str]]]:
+    def measure(self, repeats: int) -> dict[str, list[Seconds]]:
         """Each sampler's suggestions after ``n`` trials, after one very first that warms up.
 
         Each is on a study of its own, and follows one after ``n - 1`` trials: a sampler that
         keeps something from the trial before is timed as it would be in a search.
         """
         compared = self.samplers()
-        times: dict[str, list[Counter[str]]] = {name: [] for name in compared}
+        times: dict[str, list[Seconds]] = {name: [] for name in compared}
         for seed in range(repeats):
             for name, sampler in compared.items():
                 study = self.study_of(self.n - 1, seed, sampler)
@@ -162,9 +164,9 @@ def _gp_sampler() -> Any:
 
 
 @contextmanager
-def stopwatch() -> Iterator[Counter[str]]:
+def stopwatch() -> Iterator[Seconds]:
     """Seconds spent in each of the parts while it is open."""
-    seconds: Counter[str] = Counter()
+    seconds: Seconds = defaultdict(float)
 
     def timed(part: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:

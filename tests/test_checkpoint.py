@@ -17,7 +17,6 @@ import optuna
 import pytest
 import torch
 
-from optuna_tnas import checkpoint
 from optuna_tnas import DatasetSample
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
@@ -29,7 +28,8 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
-from optuna_tnas.surrogate.past import Past
+from optuna_tnas.surrogate.features import LatentMap
+from optuna_tnas.surrogate.past import PastStudies
 
 
 CONFIG = Config(
@@ -47,20 +47,20 @@ def make(space: Space | None = None, seed: int = 1) -> MetaSurrogate:
     surrogate = MetaSurrogate(space or NASBench201Space(), CONFIG, n_features=5, seed=seed)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
-        surrogate.dataset_encoder.unknown.normal_(generator=generator)
-        surrogate.dataset_encoder.feature_mean.normal_(generator=generator)
-        surrogate.dataset_encoder.feature_scale.uniform_(0.5, 2, generator=generator)
-        surrogate.mean.constant.fill_(0.3)
-        surrogate.likelihood.noise = 0.07
+        surrogate.network.dataset_encoder.unknown.normal_(generator=generator)
+        surrogate.network.dataset_encoder.feature_mean.normal_(generator=generator)
+        surrogate.network.dataset_encoder.feature_scale.uniform_(0.5, 2, generator=generator)
+        surrogate.network.mean.constant.fill_(0.3)
+        surrogate.network.likelihood.noise = 0.07
     surrogate.warm_start = surrogate.space.sample(4, np.random.default_rng(0))
-    surrogate.past = Past(
+    surrogate.past = PastStudies(
         X=surrogate.space.sample(7, np.random.default_rng(1)),
-        task=np.repeat([0, 1], [3, 4]),
-        datasets=torch.randn(2, CONFIG.dataset_dim, generator=generator),
-        weights=torch.randn(2, 7, generator=generator, dtype=torch.double),
+        study_index=np.repeat([0, 1], [3, 4]),
+        dataset_encodings=torch.randn(2, CONFIG.dataset_dim, generator=generator),
+        alpha=torch.randn(2, 7, generator=generator, dtype=torch.double),
     )
     surrogate.provenance = {"tasks": {"a": 3, "b": 4}, "losses": {"train": 0.5}, "seed": seed}
-    return surrogate.requires_grad_(False).eval()
+    return surrogate
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def content(path: Path) -> dict[str, Any]:
 
 def refused(path: Path, text: str = "") -> str:
     with pytest.raises(CheckpointError, match=f"(?s){text}") as error:
-        checkpoint.load(path)
+        MetaSurrogate.load(path)
     message = str(error.value)
     assert str(path) in message
     assert "weights_only" not in message  # torch's advice is how to run foreign code
@@ -92,14 +92,16 @@ def refused(path: Path, text: str = "") -> str:
 def test_everything_comes_back(tmp_path: Path, kind: Callable[[], Space]) -> None:
     surrogate = make(kind())
     surrogate.save(tmp_path / "meta.pt")
-    loaded = checkpoint.load(tmp_path / "meta.pt")
+    loaded = MetaSurrogate.load(tmp_path / "meta.pt")
     X = surrogate.space.sample(20, np.random.default_rng(1))
     points = np.random.default_rng(2).standard_normal((9, 5))
     for sample in (None, DatasetSample.from_features(points, np.arange(9) % 3)):
-        assert torch.equal(loaded.latents(X, sample), surrogate.latents(X, sample))
-        assert torch.equal(loaded.inputs(X, sample), surrogate.inputs(X, sample))
-        assert loaded.past_mean(X, sample).any()
-    assert loaded.hyperparameters == surrogate.hyperparameters
+        latents = [LatentMap(s.network, sample)(X) for s in (loaded, surrogate)]
+        assert torch.equal(*latents)
+        features = loaded.study_model(sample).features
+        assert torch.equal(features(X), surrogate.study_model(sample).features(X))
+        assert features.blocks.prior_mean(features(X)).any()
+    assert loaded.network.hyperparameters == surrogate.network.hyperparameters
     assert loaded.config == surrogate.config
     assert loaded.space.fingerprint == surrogate.space.fingerprint
     assert loaded.space.distributions() == surrogate.space.distributions()
@@ -107,7 +109,7 @@ def test_everything_comes_back(tmp_path: Path, kind: Callable[[], Space]) -> Non
     assert loaded.warm_start.dtype == np.int64
     assert loaded.provenance == surrogate.provenance
     assert loaded.summary() == surrogate.summary()
-    assert not loaded.training
+    assert not loaded.network.training
 
 
 def suggestions(sampler: TNASSampler) -> list[dict[str, Any]]:
@@ -122,7 +124,7 @@ def test_a_loaded_surrogate_suggests_the_same(path: Path) -> None:
 
 
 def test_a_saved_surrogate_can_be_saved_again(path: Path, tmp_path: Path) -> None:
-    checkpoint.load(path).save(tmp_path / "again.pt")
+    MetaSurrogate.load(path).save(tmp_path / "again.pt")
     first, second = (torch.load(p, weights_only=True) for p in (path, tmp_path / "again.pt"))
     assert first.keys() == second.keys()
     assert first["weights"].keys() == second["weights"].keys()
@@ -133,7 +135,7 @@ def test_a_saved_surrogate_can_be_saved_again(path: Path, tmp_path: Path) -> Non
 def test_paths_may_be_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     make().save("meta.pt")
-    assert checkpoint.load("meta.pt").provenance["seed"] == 1
+    assert MetaSurrogate.load("meta.pt").provenance["seed"] == 1
 
 
 def test_loading_needs_no_network(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +144,7 @@ def test_loading_needs_no_network(path: Path, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "create_connection", refuse)
-    checkpoint.load(path)
+    MetaSurrogate.load(path)
 
 
 def test_content_is_plain_data(content: dict[str, Any]) -> None:
@@ -171,7 +173,7 @@ def test_others_may_read_the_file(path: Path) -> None:
 def test_nothing_but_the_checkpoint_is_left(path: Path) -> None:
     make(seed=2).save(path)
     assert list(path.parent.iterdir()) == [path]
-    assert checkpoint.load(path).provenance["seed"] == 2
+    assert MetaSurrogate.load(path).provenance["seed"] == 2
 
 
 class Interrupted(BaseException):
@@ -201,7 +203,7 @@ def not_plain(surrogate: MetaSurrogate) -> None:
 
 
 def not_finite(surrogate: MetaSurrogate) -> None:
-    surrogate.dataset_encoder.unknown[0] = float("nan")
+    surrogate.network.dataset_encoder.unknown[0] = float("nan")
 
 
 def outside_the_space(surrogate: MetaSurrogate) -> None:
@@ -238,7 +240,7 @@ def test_missing_files_are_named(tmp_path: Path) -> None:
     refused(tmp_path / "meta.pt", "no such file")
     refused(tmp_path, "no such file")  # a folder
     with pytest.raises(CheckpointError, match=r"'nasbench202'.*shipped"):
-        checkpoint.load("nasbench202")
+        MetaSurrogate.load("nasbench202")
 
 
 @pytest.mark.parametrize("part", [0, 1, 4, 100, 0.1, 0.5, 0.9, 0.999, -1, -22, -200])
@@ -251,14 +253,14 @@ def test_truncated_files_are_refused(path: Path, part: float) -> None:
 
 def test_flipped_bits_never_change_a_weight(path: Path) -> None:
     whole, rng = path.read_bytes(), np.random.default_rng(0)
-    expected = make().state_dict()
+    expected = make().network.state_dict()
     n_refused = 0
     for position in rng.integers(len(whole), size=150):
         spoiled = bytearray(whole)
         spoiled[position] ^= 1 << rng.integers(8)
         path.write_bytes(spoiled)
         try:
-            loaded = checkpoint.load(path).state_dict()
+            loaded = MetaSurrogate.load(path).network.state_dict()
         except CheckpointError as error:
             assert str(path) in str(error)
             n_refused += 1
@@ -411,7 +413,7 @@ def test_nothing_may_be_known_of_the_past(tmp_path: Path) -> None:
     surrogate = make()
     surrogate.past = None
     surrogate.save(tmp_path / "meta.pt")
-    assert checkpoint.load(tmp_path / "meta.pt").past is None
+    assert MetaSurrogate.load(tmp_path / "meta.pt").past is None
 
 
 def test_unknown_settings_are_refused(path: Path, content: dict[str, Any]) -> None:

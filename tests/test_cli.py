@@ -17,7 +17,6 @@ import numpy as np
 import optuna
 import pytest
 
-from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.cli import main
@@ -69,7 +68,7 @@ def test_meta_train_writes_a_checkpoint_that_inspect_prints(
     assert printed["tasks"] == {"a": 10, "b": 10}
     assert printed["left out"] == {"studies of other spaces": 1}
     assert printed["seed"] == 3
-    assert checkpoint.load(path).provenance["tasks"] == printed["tasks"]
+    assert MetaSurrogate.load(path).provenance["tasks"] == printed["tasks"]
 
     assert main(["inspect", str(path), "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)
@@ -292,7 +291,7 @@ def test_tune_prints_a_table_and_meta_train_takes_the_config(
     config.save(out)
     train = ["meta-train", "--storage", brief_storage, "--config", out, "--out", checkpoint_path]
     assert main(train) == 0
-    assert checkpoint.load(checkpoint_path).config == config
+    assert MetaSurrogate.load(checkpoint_path).config == config
 
 
 def test_evaluate_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> None:

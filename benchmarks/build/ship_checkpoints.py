@@ -121,7 +121,8 @@ def left_out_predictions(name: str, seed: int) -> dict[str, float]:
 @torch.no_grad()
 def spearman(surrogate: MetaSurrogate, task: Task) -> float:
     """Correlate the past's prediction with the task's values (Spearman)."""
-    predicted = surrogate.past_mean(task.X, task.dataset)
+    features = surrogate.study_model(task.dataset).features
+    predicted = features(task.X)[:, features.blocks.prior_mean].sum(dim=1)
     return round(float(spearmanr(predicted, task.y).statistic), 3)
 
 

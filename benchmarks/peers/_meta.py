@@ -7,7 +7,6 @@ from zlib import crc32
 import torch
 
 from benchmarks.peers import Setting
-from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
@@ -23,7 +22,7 @@ def meta_trained(setting: Setting, preset: str) -> MetaSurrogate:
         path.parent.mkdir(parents=True, exist_ok=True)
         history = MetaDataset.from_studies(setting.history, setting.space)
         meta_train(history, preset=preset, seed=setting.seed, progress=False).save(path)
-    return checkpoint.load(path)
+    return MetaSurrogate.load(path)
 
 
 def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrogate:
@@ -33,9 +32,12 @@ def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrog
         path.parent.mkdir(parents=True, exist_ok=True)
         history = MetaDataset.from_studies(setting.history, setting.space)
         train(surrogate, history, seed=setting.seed, progress=False)
-        learned = {"weights": surrogate.state_dict(), "warm_start": surrogate.warm_start.tolist()}
+        learned = {
+            "weights": surrogate.network.state_dict(),
+            "warm_start": surrogate.warm_start.tolist(),
+        }
         torch.save(learned, path)
     learned = torch.load(path)
-    surrogate.load_state_dict(learned["weights"])
+    surrogate.network.load_state_dict(learned["weights"])
     surrogate.warm_start = surrogate.space.canonical(torch.tensor(learned["warm_start"]).numpy())
-    return surrogate.requires_grad_(False).eval()
+    return surrogate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -11,12 +12,11 @@ from torch import Tensor
 
 from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
-from optuna_tnas import DatasetSample
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
-from optuna_tnas.meta.past import past_of
-from optuna_tnas.surrogate.gp import Mixture
-from optuna_tnas.surrogate.kernels import Remembered
+from optuna_tnas.meta.training import past_studies
+from optuna_tnas.surrogate.meta_surrogate import transfer_model
+from optuna_tnas.surrogate.transfer import RELATED
 
 
 class _NoLatents(nn.Module):
@@ -39,39 +39,10 @@ class _NoStructure:
         return torch.zeros(len(X), 1, dtype=torch.double)
 
 
-class _AlwaysRelated(MetaSurrogate):
-    """The past says something about every study."""
-
-    def condition(
-        self, inputs: Tensor, y: Tensor, remembered: Remembered | None = None
-    ) -> Mixture:
-        return Mixture(super().condition(inputs, y, remembered).gps[0])
-
-
-class _OneWeight(MetaSurrogate):
-    """What the past studies predict is their mean, which the trials weigh as a whole."""
-
-    @property
-    def n_studies(self) -> int:
-        return 1
-
-    def inputs(self, X: np.ndarray, sample: DatasetSample | None) -> Tensor:
-        """``n x P`` -> ``n x (M + S + 1)``."""
-        inputs, n = super().inputs(X, sample), super().n_studies
-        return torch.cat([inputs[:, :-n], inputs[:, -n:].sum(dim=1, keepdim=True)], dim=1)
-
-
 def without_mixture(setting: Setting) -> MetaSurrogate:
     """The trials do not decide whether the past says anything, only how much and what."""
     surrogate = meta_trained(setting, "default")
-    surrogate.__class__ = _AlwaysRelated
-    return surrogate
-
-
-def without_weights(setting: Setting) -> MetaSurrogate:
-    """The trials decide how much the past counts, but not which study of it."""
-    surrogate = meta_trained(setting, "default")
-    surrogate.__class__ = _OneWeight
+    surrogate.model = partial(transfer_model, hypotheses=(RELATED,))
     return surrogate
 
 
@@ -92,7 +63,8 @@ def without_cover(setting: Setting) -> MetaSurrogate:
 def without_deep_kernel(setting: Setting) -> MetaSurrogate:
     """Neither the past studies' Gaussian processes nor the new one's have it."""
     surrogate = meta_trained(setting, "default")
-    surrogate.kernel.network = _NoLatents(surrogate.n_latents)
+    width = surrogate.config.joint_layers[-1]
+    surrogate.network.kernel.network = _NoLatents(width)
     return _learned_anew(surrogate, setting)
 
 
@@ -104,5 +76,6 @@ def without_structure(setting: Setting) -> MetaSurrogate:
 
 
 def _learned_anew(surrogate: MetaSurrogate, setting: Setting) -> MetaSurrogate:
-    surrogate.past = past_of(surrogate, MetaDataset.from_studies(setting.history, setting.space))
+    history = MetaDataset.from_studies(setting.history, setting.space)
+    surrogate.past = past_studies(surrogate, history)
     return surrogate

@@ -70,7 +70,7 @@ def _paper_untrained(setting: Setting) -> MetaSurrogate:
     """Keep the warm-start set but take random weights in place of meta-trained ones."""
     surrogate = MetaSurrogate(setting.space, Config.preset("paper"), seed=setting.seed)
     surrogate.warm_start = meta_trained(setting, "paper").warm_start
-    return surrogate.requires_grad_(False).eval()
+    return surrogate
 
 
 def _paper_flat(name: str, hidden: int) -> Surrogate:
@@ -115,7 +115,6 @@ VARIANTS: dict[str, Sampler] = {
     "ablation_onehot": _tnas(_paper_flat("onehot", hidden=0)),
     "ablation_mlp": _tnas(_paper_flat("mlp", hidden=512)),  # as wide as the GRU
     "default_no_past": _tnas(_parts.without_past),
-    "default_no_weights": _tnas(_parts.without_weights),
     "default_no_mixture": _tnas(_parts.without_mixture),
     "default_no_cover": _tnas(_parts.without_cover),
     "default_no_structure": _tnas(_parts.without_structure),

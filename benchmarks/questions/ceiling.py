@@ -21,35 +21,35 @@ from benchmarks.common import markdown
 from optuna_tnas import MetaDataset
 from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.encoders.structure import StructureEncoder
-from optuna_tnas.surrogate.kernels import TransferKernel
+from optuna_tnas.surrogate.kernels import gaussian
+from optuna_tnas.surrogate.kernels import squared_distance
 from optuna_tnas.surrogate.outcomes import normal_scores
-from optuna_tnas.surrogate.past import study_weights
+from optuna_tnas.surrogate.past import _coefficients
 
 
 def predictions(history: MetaDataset) -> list[np.ndarray]:
     """Return for each task the ``n x Q`` predictions of the Q tasks on its architectures."""
     structure = StructureEncoder(history.space)
-    inputs = [_inputs(structure(task.X)) for task in history.tasks]
-    kernel = TransferKernel(1, (0.0, 1.0)).double()
-    weights = [
-        study_weights(Z, torch.from_numpy(normal_scores(task.y)), 1)[1]
-        for Z, task in zip(inputs, history.tasks, strict=True)
+    counts = [structure(task.X) for task in history.tasks]
+    alphas = [
+        _alpha(S, torch.from_numpy(normal_scores(task.y)))
+        for S, task in zip(counts, history.tasks, strict=True)
     ]
     return [
         np.stack(
             [
-                (kernel.correlations(Z, other)[1] @ w).numpy()
-                for other, w in zip(inputs, weights, strict=True)
+                (gaussian(squared_distance(S, other)) @ alpha).numpy()
+                for other, alpha in zip(counts, alphas, strict=True)
             ],
             axis=1,
         )
-        for Z in inputs
+        for S in counts
     ]
 
 
-def _inputs(structure: Tensor) -> Tensor:
-    """Prepend one constant latent to the structure."""
-    return torch.cat([structure.new_zeros(len(structure), 1), structure], dim=1)
+def _alpha(structure: Tensor, y: Tensor) -> Tensor:
+    """Solve for the structure's coefficients, all architectures being alike to the other."""
+    return _coefficients(structure.new_zeros(len(structure), 1), structure, y)[1]
 
 
 def coefficients(predicted: np.ndarray, y: np.ndarray) -> tuple[float, float, float]:

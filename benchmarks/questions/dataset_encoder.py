@@ -36,7 +36,6 @@ from benchmarks.run import Record
 from benchmarks.run import run
 from benchmarks.run import Search
 from benchmarks.tasks import Measurement
-from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import DatasetSample
 from optuna_tnas import meta_train
@@ -45,6 +44,7 @@ from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.outcomes import scale_labels
 
 
@@ -111,13 +111,13 @@ def learned(search: Search) -> MetaSurrogate:
         past = history().without(*left_out)
         past = replace(past, tasks=told(past.tasks, search.method))
         meta_train(past, seed=search.seed, progress=False).save(path)
-    return checkpoint.load(path)
+    return MetaSurrogate.load(path)
 
 
 def run_search(search: Search) -> list[Record]:
     """Search on one image set with a surrogate of the others, and record every trial."""
     (target,) = told([t for t in history().tasks if t.name == search.target], search.method)
-    surrogate = learned(search).confined(target.X)
+    surrogate = learned(search).restricted_to(target.X)
     sampler = TNASSampler(surrogate, dataset=target.dataset, seed=search.seed)
     steps = drive(sampler, surrogate.space, MeasuredTask(target), search.trials)
     known = {"spearman": zero_trial(surrogate, target), "nlpd": nlpd(surrogate, target, search)}
@@ -126,7 +126,8 @@ def run_search(search: Search) -> list[Record]:
 
 def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
     """Correlate the past's prediction with the values (Spearman)."""
-    predicted = surrogate.past_mean(target.X, target.dataset)
+    features = surrogate.study_model(target.dataset).features
+    predicted = features(target.X)[:, features.blocks.prior_mean].sum(dim=1)
     return float(spearmanr(predicted, target.y).statistic)
 
 
@@ -134,12 +135,14 @@ def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
 def nlpd(surrogate: MetaSurrogate, target: Task, search: Search) -> float:
     """Return the mean negative log density of the other cells' values, given ``N_GIVEN``."""
     order = np.random.default_rng(search.seed).permutation(len(target.y))
-    inputs = surrogate.inputs(target.X[order], target.dataset)
+    model = surrogate.study_model(target.dataset)
+    x = model.features(target.X[order])
     y = torch.from_numpy(scale_labels(target.y)[order])
-    mixture = surrogate.condition(inputs[:N_GIVEN], y[:N_GIVEN])
+    inputs = FeatureInputs(model.features.blocks)
+    mixture = model.fit(inputs, x[:N_GIVEN], y[:N_GIVEN])
     densities = []
     for gp in mixture.gps:
-        posterior = gp.posterior(inputs[N_GIVEN:].unsqueeze(1))
+        posterior = gp.posterior(x[N_GIVEN:].unsqueeze(1))
         sd = (posterior.variance.flatten() + gp.likelihood.noise).sqrt()
         normal = torch.distributions.Normal(posterior.mean.flatten(), sd)
         densities.append(normal.log_prob(y[N_GIVEN:]))

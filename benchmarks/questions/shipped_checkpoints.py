@@ -35,7 +35,6 @@ from benchmarks.run import Record
 from benchmarks.run import run
 from benchmarks.run import Search
 from benchmarks.run import setting_of
-from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas import MetaSurrogate
@@ -70,7 +69,7 @@ def _sampler(search: Search) -> BaseSampler:
 
 def unbiased(name: str, target: str, seed: int, cache: Path) -> MetaSurrogate:
     """Load the shipped checkpoint or, if it has seen the target, one made without it."""
-    shipped = checkpoint.load(name)
+    shipped = MetaSurrogate.load(name)
     if target not in {study.split(".")[0] for study in shipped.provenance["tasks"]}:
         return shipped
     digest = crc32(repr(Config()).encode())
@@ -79,7 +78,7 @@ def unbiased(name: str, target: str, seed: int, cache: Path) -> MetaSurrogate:
         path.parent.mkdir(parents=True, exist_ok=True)
         past = ship_checkpoints.history(name, [target])
         meta_train(past, seed=seed, progress=False).save(path)
-    return checkpoint.load(path)
+    return MetaSurrogate.load(path)
 
 
 def searches(

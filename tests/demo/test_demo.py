@@ -19,7 +19,7 @@ from optuna_tnas.demo.image_sets import digits
 from optuna_tnas.demo.image_sets import ImageSet
 from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.errors import StudyError
-from optuna_tnas.meta.past import past_of
+from optuna_tnas.meta.training import past_studies
 
 
 QUICK = Recipe(epochs=1, max_images=256, resolution=8)
@@ -65,10 +65,12 @@ def test_tnas_begins_where_the_past_was_good(rows: list[Row], storage: str) -> N
     """Its first cell is of the best 1% by other image sets' cells, whatever the weights are."""
     study = optuna.load_study(study_name="digits-tnas-0", storage=storage)
     history = shipped_history().without("sklearn_digits")
-    surrogate = MetaSurrogate(history.space).requires_grad_(False).eval()
-    surrogate.past = past_of(surrogate, history)
+    surrogate = MetaSurrogate(history.space)
+    surrogate.past = past_studies(surrogate, history)
     first = history.space.encode(study.trials[0].params)[None]
-    predicted = [surrogate.past_mean(X, None) for X in (first, history.space.enumerate())]
+    features = surrogate.study_model(None).features
+    X = history.space.enumerate()
+    predicted = [features.blocks.prior_mean(features(rows)) for rows in (first, X)]
     assert (predicted[1] > predicted[0]).double().mean() < 0.01
 
 

@@ -28,9 +28,12 @@ from optuna_tnas.meta.training import sample_batch
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
-from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.features import LatentMap
+from optuna_tnas.surrogate.gp import StudyGP
+from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.paper import paper_gp
 
 
 TaskOf = Callable[..., Task]
@@ -38,7 +41,17 @@ DatasetOf = Callable[[int, float], DatasetSample]
 
 
 def weights(surrogate: MetaSurrogate) -> Tensor:
-    return torch.cat([p.detach().double().flatten() for p in surrogate.parameters()])
+    return torch.cat([p.detach().double().flatten() for p in surrogate.network.parameters()])
+
+
+def latents(surrogate: MetaSurrogate, X: np.ndarray, dataset: DatasetSample | None) -> Tensor:
+    return LatentMap(surrogate.network, dataset)(X)
+
+
+def gp_of(surrogate: MetaSurrogate, Z: Tensor, y: Tensor) -> StudyGP:
+    """A GP with the meta-learned hyper-parameters."""
+    inputs = FeatureInputs(LatentMap(surrogate.network, None).blocks)
+    return paper_gp(inputs, Z, y, surrogate.network.hyperparameters)
 
 
 def loss_of(surrogate: MetaSurrogate, *tasks: Task) -> float:
@@ -74,7 +87,7 @@ def brief(config: Config) -> Config:
 def test_loss_is_gpytorchs_on_one_task(space: Space, config: Config, task_of: TaskOf) -> None:
     surrogate, task = MetaSurrogate(space, config), task_of(0)
     y = torch.from_numpy(scale_labels(task.y))
-    gp = unfitted_gp(surrogate.latents(task.X, None), y, surrogate.hyperparameters).train()
+    gp = gp_of(surrogate, latents(surrogate, task.X, None), y).train()
     mll = ExactMarginalLogLikelihood(gp.likelihood, gp)
     expected = -mll(gp(*gp.train_inputs), y).item()
     assert loss_of(surrogate, task) == pytest.approx(expected, rel=1e-4)
@@ -82,24 +95,23 @@ def test_loss_is_gpytorchs_on_one_task(space: Space, config: Config, task_of: Ta
 
 def log_probability(surrogate: MetaSurrogate, tasks: Sequence[Task]) -> float:
     """Of the labels under one joint normal distribution, by torch."""
-    rng = np.random.default_rng(0)
     pairs = []
     for task in tasks:
-        psi = surrogate.encode_architectures(task.X)
-        phi = surrogate.encode_dataset(task.dataset, rng).expand(len(psi), -1)
+        psi = surrogate.network.encode_architectures(task.X)
+        phi = surrogate.network.encode_dataset(task.dataset).expand(len(psi), -1)
         pairs.append(torch.cat([psi, phi], dim=1))
     y = torch.from_numpy(np.concatenate([scale_labels(task.y) for task in tasks]))
-    K = surrogate.kernel(torch.cat(pairs)).to_dense()
-    K = K + surrogate.likelihood.noise * torch.eye(len(y))
-    mean = torch.full_like(y, surrogate.hyperparameters.mean)
+    K = surrogate.network.kernel(torch.cat(pairs)).to_dense()
+    K = K + surrogate.network.likelihood.noise * torch.eye(len(y))
+    mean = torch.full_like(y, surrogate.network.hyperparameters.mean)
     return MultivariateNormal(mean, K).log_prob(y).item()
 
 
 def test_tasks_with_data_sets_are_one_joint_gp_and_the_others_their_own(
     mixed: MetaDataset, config: Config
 ) -> None:
-    surrogate = MetaSurrogate(mixed.space, config, n_features=5).requires_grad_(False)
-    surrogate.mean.constant.fill_(0.2)
+    surrogate = MetaSurrogate(mixed.space, config, n_features=5)
+    surrogate.network.mean.constant.fill_(0.2)
     known = [task for task in mixed.tasks if task.dataset is not None]
     unknown = [task for task in mixed.tasks if task.dataset is None]
     total = log_probability(surrogate, known)
@@ -111,15 +123,22 @@ def test_tasks_with_data_sets_are_one_joint_gp_and_the_others_their_own(
 
 def test_gradients_reach_every_part(mixed: MetaDataset, config: Config) -> None:
     surrogate = MetaSurrogate(mixed.space, config, n_features=5)
+    surrogate.network.requires_grad_(True)
     batch = [Pairs.of(task) for task in mixed.tasks]
     negative_log_likelihood(surrogate, batch, np.random.default_rng(0)).backward()
-    for name, parameter in surrogate.named_parameters():
+    for name, parameter in surrogate.network.named_parameters():
         assert parameter.grad is not None, name
         if "in_proj_bias" not in name and not name.startswith("kernel.network.2.bias"):
             assert parameter.grad.abs().sum() > 0, name
 
 
 # --- the steps ------------------------------------------------------------------------------
+
+
+def learning(space: Space, config: Config) -> MetaSurrogate:
+    surrogate = MetaSurrogate(space, config)
+    surrogate.network.requires_grad_(True).train()
+    return surrogate
 
 
 def ever_better() -> Callable[[], float]:
@@ -130,16 +149,16 @@ def ever_better() -> Callable[[], float]:
 
 def test_reptile_with_one_whole_step_is_adam(plain: MetaDataset, config: Config) -> None:
     config = replace(config, inner_steps=1, outer_rate=1.0, outer_steps=7, batch_size=16)
-    trained, plain_adam = (MetaSurrogate(plain.space, config) for _ in range(2))
+    trained, plain_adam = (learning(plain.space, config) for _ in range(2))
     pairs = [Pairs.of(task) for task in plain.tasks]
     reptile(trained, pairs, ever_better(), np.random.default_rng(0))
     rng = np.random.default_rng(0)
-    optimizer = torch.optim.Adam(plain_adam.parameters(), lr=config.inner_rate)
+    optimizer = torch.optim.Adam(plain_adam.network.parameters(), lr=config.inner_rate)
     for _ in range(7):
         loss = negative_log_likelihood(plain_adam, sample_batch(pairs, 16, rng), rng)
         optimizer.zero_grad()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(plain_adam.parameters(), 10.0)
+        torch.nn.utils.clip_grad_norm_(plain_adam.network.parameters(), 10.0)
         optimizer.step()
     torch.testing.assert_close(weights(trained), weights(plain_adam))
 
@@ -148,7 +167,7 @@ def test_reptile_moves_a_part_of_the_way(plain: MetaDataset, config: Config) -> 
     moved = {}
     for rate in (1.0, 0.25):
         config = replace(config, outer_rate=rate, outer_steps=1, inner_steps=3)
-        surrogate = MetaSurrogate(plain.space, config)
+        surrogate = learning(plain.space, config)
         before = weights(surrogate)
         pairs = [Pairs.of(task) for task in plain.tasks]
         reptile(surrogate, pairs, ever_better(), np.random.default_rng(0))
@@ -222,7 +241,7 @@ def test_torchs_defaults_do_not_matter(mixed: MetaDataset, brief: Config) -> Non
     finally:
         torch.set_default_device(None)
         torch.set_default_dtype(torch.float32)
-    assert all(p.device.type == "cpu" for p in surrogate.parameters())
+    assert all(p.device.type == "cpu" for p in surrogate.network.parameters())
     assert torch.equal(weights(surrogate), weights(expected))
     assert (surrogate.warm_start == expected.warm_start).all()
 
@@ -255,19 +274,19 @@ def test_it_learns_the_family(plain: MetaDataset, config: Config, task_of: TaskO
     untrained = loss_of(MetaSurrogate(plain.space, config), *new)
     independent = 0.5 * np.log(2 * np.pi) + 0.5  # of scaled labels that nothing predicts
     assert loss_of(surrogate, *new) < min(untrained - 0.5, independent - 0.1)
-    assert not any(p.requires_grad for p in surrogate.parameters())
-    assert not surrogate.training
+    assert not any(p.requires_grad for p in surrogate.network.parameters())
+    assert not surrogate.network.training
 
 
 def predicted(
     surrogate: MetaSurrogate, history: MetaDataset, X: np.ndarray, dataset: DatasetSample
 ) -> np.ndarray:
     """Values on a data set without any trial on it: the joint GP on all past tasks."""
-    Z = torch.cat([surrogate.latents(task.X, task.dataset) for task in history.tasks])
+    Z = torch.cat([latents(surrogate, task.X, task.dataset) for task in history.tasks])
     y = torch.from_numpy(np.concatenate([scale_labels(task.y) for task in history.tasks]))
-    gp = unfitted_gp(Z, y, surrogate.hyperparameters)
+    gp = gp_of(surrogate, Z, y)
     with torch.no_grad():
-        return gp.posterior(surrogate.latents(X, dataset).unsqueeze(-2)).mean.flatten().numpy()
+        return gp.posterior(latents(surrogate, X, dataset).unsqueeze(-2)).mean.flatten().numpy()
 
 
 def test_it_learns_which_data_sets_are_alike(
@@ -304,7 +323,7 @@ def test_provenance_says_where_the_weights_come_from(mixed: MetaDataset, brief: 
 
 
 def test_points_are_standardized_by_all_past_data_sets(mixed: MetaDataset, brief: Config) -> None:
-    encoder = meta_train(mixed, config=brief).dataset_encoder
+    encoder = meta_train(mixed, config=brief).network.dataset_encoder
     points = np.concatenate([t.dataset.points for t in mixed.tasks if t.dataset is not None])
     np.testing.assert_allclose(encoder.feature_mean, points.mean(axis=0), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(encoder.feature_scale, points.std(axis=0), rtol=1e-2)
@@ -326,7 +345,7 @@ def test_the_smallest_histories_do(
     history = MetaDataset(space, tuple(task_of(i, n=n_trials) for i in range(n_tasks)))
     surrogate = meta_train(history, config=brief)
     assert weights(surrogate).isfinite().all()
-    assert surrogate.dataset_encoder.n_features == N_FEATURES
+    assert surrogate.network.dataset_encoder.n_features == N_FEATURES
 
 
 @pytest.mark.parametrize("worst", [-1e9, -np.inf, 29.0])

@@ -183,7 +183,7 @@ def test_rates_that_diverge_are_pruned(
 
     def diverging(surrogate: MetaSurrogate, *rest: object) -> float:
         loss = real(surrogate, *rest)  # type: ignore[arg-type]
-        for p in surrogate.parameters():
+        for p in surrogate.network.parameters():
             p.detach().fill_(float("nan"))
         return loss
 

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from optuna_tnas.config import Config
-from optuna_tnas.meta.warm_start import _greedy_cover
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.meta.warm_start import SIZE
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.start import greedy_cover
 
 
 def cover(regrets: np.ndarray, chosen: list[int]) -> float:
@@ -31,7 +31,7 @@ def random_regrets(seed: int) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(20))
 def test_sets_cover_nearly_as_well_as_the_best_of_their_size(seed: int) -> None:
     regrets = random_regrets(seed)
-    order = _greedy_cover(regrets, 8).tolist()
+    order = greedy_cover(regrets, 8).tolist()
     worst = min(cover(regrets, [c]) for c in range(8))
     for size in (1, 2, 3, 4):
         best = min(cover(regrets, list(s)) for s in combinations(range(8), size))
@@ -43,7 +43,7 @@ def test_sets_cover_nearly_as_well_as_the_best_of_their_size(seed: int) -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_each_step_is_the_best_one(seed: int) -> None:
     regrets = random_regrets(seed)
-    order = _greedy_cover(regrets, 8).tolist()
+    order = greedy_cover(regrets, 8).tolist()
     for size in range(8):
         scores = {
             c: cover(regrets, [*order[:size], c]) + 0.1 * regrets[:, c].mean()
@@ -56,13 +56,13 @@ def test_each_step_is_the_best_one(seed: int) -> None:
 def test_complements_are_preferred_to_copies() -> None:
     """Tasks of two kinds: the second architecture is for the kind that the first is bad at."""
     regrets = np.array([[0.0, 0.0, 9.0, 1.0]] * 3 + [[9.0, 9.0, 0.0, 8.0]] * 2)
-    assert set(_greedy_cover(regrets, 2)) == {0, 2}
+    assert set(greedy_cover(regrets, 2)) == {0, 2}
 
 
 def test_nothing_comes_twice() -> None:
     regrets = np.zeros((3, 8))
-    assert sorted(_greedy_cover(regrets, 5)) == list(range(5))
-    assert sorted(_greedy_cover(regrets, 20)) == list(range(8))
+    assert sorted(greedy_cover(regrets, 5)) == list(range(5))
+    assert sorted(greedy_cover(regrets, 20)) == list(range(8))
 
 
 @pytest.fixture

@@ -20,13 +20,16 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
-from optuna_tnas.search.acquisition import Prediction
-from optuna_tnas.surrogate.gp import HyperParameters
+from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.deep_kernel_gp import HyperParameters
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.gp import unfitted_gp
+from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.paper import paper_gp
+from optuna_tnas.surrogate.past import PastStudies
 
 
 # Botorch warns of what is its own: the closed form used as an oracle, a pending candidate.
@@ -37,6 +40,8 @@ pytestmark = [
 
 NAMES: tuple[AcquisitionName, ...] = ("qei", "qlogei", "ucb")
 NO_PENDING = torch.empty(0, 3, dtype=torch.double)
+INPUTS_OF = {n: FeatureInputs(Blocks.of_widths(3 - n, predictions=n)) for n in (1, 2)}
+INPUTS = FeatureInputs(Blocks.of_widths(3))
 
 
 def random_latents(n: int, seed: int) -> Tensor:
@@ -47,7 +52,7 @@ def random_gp(n: int, seed: int) -> StudyGP:
     Z = random_latents(n, seed)
     noise = np.random.default_rng(seed).standard_normal(n)
     y = torch.from_numpy(scale_labels(Z.sum(dim=1).numpy() + noise))
-    return unfitted_gp(Z, y, HyperParameters(lengthscale=1.5)).requires_grad_(False)
+    return paper_gp(INPUTS, Z, y, HyperParameters(lengthscale=1.5)).requires_grad_(False)
 
 
 def random_mixture(n: int, seed: int) -> Mixture:
@@ -55,7 +60,7 @@ def random_mixture(n: int, seed: int) -> Mixture:
     first = random_gp(n, seed)
     Z, y = first.train_inputs[0], first.train_targets
     start = HyperParameters(mean=0.5, outputscale=2.0, lengthscale=0.5)
-    second = unfitted_gp(Z, y, start).requires_grad_(False)
+    second = paper_gp(INPUTS, Z, y, start).requires_grad_(False)
     second.log_evidence = np.log(2.0)
     return Mixture(first, second)
 
@@ -174,6 +179,37 @@ def test_best_under_a_mixture_is_that_of_brute_force(
         assert values[chosen] == pytest.approx(values.max().item(), abs=1e-5)
 
 
+def transfer_mixture(surrogate: MetaSurrogate, X: np.ndarray, n: int) -> tuple[Mixture, Tensor]:
+    """The default model on ``n`` of the architectures, with a past; the inputs of them all."""
+    values = X.sum(axis=1) + np.random.default_rng(n).standard_normal(len(X))
+    studies = [(X[::3], X[::3].sum(axis=1).astype(float), None), (X[1::3], values[1::3], None)]
+    surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
+    model = surrogate.study_model(None)
+    x = model.features(X)
+    trials = torch.from_numpy(np.random.default_rng(1).permutation(len(X))[:n])
+    y = torch.from_numpy(scale_labels(values))[trials]
+    return model.fit(FeatureInputs(model.features.blocks), x[trials], y), x
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("n", [5, 49, 200])
+def test_bounds_never_rule_the_best_out(
+    name: AcquisitionName, n: int, surrogate_of: Callable[..., MetaSurrogate]
+) -> None:
+    surrogate = surrogate_of("nasbench201")
+    X = np.unique(surrogate.space.sample(2000, np.random.default_rng(0)), axis=0)
+    mixture, x = transfer_mixture(surrogate, X, n)
+    acquisition = Acquisition(name, mixture, x[:0], seed=0)
+    values, bounds = acquisition.values(x), acquisition._bounds(x)
+    assert (bounds >= values - 1e-6 * values.abs()).all()
+    rows = torch.arange(len(x))
+    for offset in range(5):  # over several sets of candidates
+        some = rows[offset::5]
+        assert acquisition._contenders(x, some, bounds[some])[values[some].argmax()]
+        best = int(some[values[some].argmax()])
+        assert acquisition.best(x, some.numpy()) == best
+
+
 def test_bounds_rule_most_candidates_out() -> None:
     gp, Z = random_gp(120, seed=0), random_latents(3000, seed=100)
     acquisition = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0)
@@ -196,7 +232,7 @@ def unpromising(n: int) -> tuple[StudyGP, Tensor]:
     Z = torch.linspace(0, 1, 20, dtype=torch.double).unsqueeze(-1).repeat(1, 3)
     y = torch.linspace(0, 1, 20, dtype=torch.double)
     y[-1] = 50
-    gp = unfitted_gp(Z, y, HyperParameters(lengthscale=0.2, noise=1e-3, outputscale=0.1))
+    gp = paper_gp(INPUTS, Z, y, HyperParameters(lengthscale=0.2, noise=1e-3, outputscale=0.1))
     return gp.requires_grad_(False), Z[:n] + 0.01
 
 
@@ -256,7 +292,7 @@ def test_untrained_surrogate_agrees_with_a_plain_gp(
     X = surrogate.space.enumerate()
     mixture = study_gp(surrogate, X[::7])
     (gp,) = mixture.gps
-    Z = surrogate.inputs(X, None)
+    Z = surrogate.study_model(None).features(X)
     exact = ExpectedImprovement(gp, gp.train_targets.max())(Z.unsqueeze(-2))
     chosen = Acquisition("qei", mixture, Z[:0], seed=0).best(Z, np.arange(len(Z)))
     assert exact[chosen] > exact.max() - 0.02
@@ -272,4 +308,5 @@ def test_only_what_is_allowed_is_chosen(n_pending: int) -> None:
     assert chosen == allowed[acquisition.best(Z[allowed], np.arange(len(allowed)))]
     for n in (1, 2):
         total = Z[allowed, -n:].sum(dim=1)
-        assert Prediction(n).best(Z, allowed) == allowed[int(total.argmax())]
+        ranking = PriorMean(INPUTS_OF[n].prior_mean)
+        assert ranking.best(Z, allowed) == allowed[int(total.argmax())]

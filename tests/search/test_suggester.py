@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_tnas.search.candidates import WholeSpace
+from optuna_tnas.search import acquisition as acquisition_module
+from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.suggester import informative
 from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
-from optuna_tnas.surrogate.outcomes import normal_scores
-from optuna_tnas.surrogate.past import Past
-from optuna_tnas.surrogate.past import study_weights
+from optuna_tnas.surrogate.past import PastStudies
 
 
 WARM_START = np.array([[1, 2, 3], [3, 3, 3], [0, 1, 2], [2, 2, 2], [1, 1, 1], [3, 2, 1]])
@@ -66,10 +66,8 @@ def test_running_trials_take_their_share_of_the_warm_start(surrogate: MetaSurrog
 def informed(surrogate: MetaSurrogate) -> MetaSurrogate:
     """Predicts more, the higher the choices are."""
     X = surrogate.space.sample(40, np.random.default_rng(0))
-    y = torch.from_numpy(normal_scores(X.sum(axis=1).astype(float)))
-    weights = study_weights(surrogate.described(X, None), y, surrogate.n_latents)
-    datasets = surrogate.dataset_encoder.unknown.detach()[None]
-    surrogate.past = Past(X, np.zeros(40, dtype=np.int64), datasets, weights)
+    studies = [(X, X.sum(axis=1).astype(float), None)]
+    surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
     surrogate.warm_start = WARM_START[[1, 0, 2, 3, 4, 5]]
     return surrogate
 
@@ -78,12 +76,12 @@ def informed(surrogate: MetaSurrogate) -> MetaSurrogate:
 def divided(informed: MetaSurrogate) -> MetaSurrogate:
     """One study predicts more, the higher the choices are; the other, the lower they are."""
     assert informed.past is not None
-    X, weights = informed.past.X, informed.past.weights
-    informed.past = Past(
+    X, alpha = informed.past.X, informed.past.alpha
+    informed.past = PastStudies(
         X=np.concatenate([X, X]),
-        task=np.repeat([0, 1], 40),
-        datasets=informed.past.datasets.repeat(2, 1),
-        weights=torch.cat([weights, -weights], dim=1),
+        study_index=np.repeat([0, 1], 40),
+        dataset_encodings=informed.past.dataset_encodings.repeat(2, 1),
+        alpha=torch.cat([alpha, -alpha], dim=1),
     )
     informed.warm_start = np.array([[3, 3, 3], [0, 0, 1], [2, 2, 2], [1, 1, 1]])
     return informed
@@ -92,8 +90,8 @@ def divided(informed: MetaSurrogate) -> MetaSurrogate:
 def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate) -> None:
     everything = informed.space.enumerate()
     row = Suggester(informed, None).suggest(study([]), {}, rng())
-    candidates = WholeSpace(informed, None)
-    predicted = [candidates.inputs(X)[:, -1] for X in (row[None], everything)]  # by one study
+    search = ExhaustiveSearch(informed.space, informed.study_model(None))
+    predicted = [search.prior_mean(search.inputs(X)) for X in (row[None], everything)]
     assert predicted[0].item() == predicted[1].max().item()
     assert row.sum() >= 7
     fixed = Suggester(informed, None).suggest(study([]), {0: 1}, rng())
@@ -226,3 +224,92 @@ def test_same_generator_same_suggestion(surrogate: MetaSurrogate) -> None:
         for _ in range(2)
     ]
     assert (rows[0] == rows[1]).all()
+
+
+# --- bounded cost ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["nasbench201", "mobilenetv3"])
+def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
+    name: str, surrogate_of: Callable[[str], MetaSurrogate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers that died leave trials that run for ever."""
+    surrogate = surrogate_of(name)
+    rows = np.unique(surrogate.space.sample(320, np.random.default_rng(0)), axis=0)[:310]
+    rows = np.random.default_rng(1).permutation(rows)
+    X, running = rows[:10], rows[10:]
+    seen: list[torch.Tensor] = []
+    real = acquisition_module._evaluate
+
+    def counting(function: object, candidates: torch.Tensor) -> torch.Tensor:
+        seen.append(candidates)
+        return real(function, candidates)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(acquisition_module, "_evaluate", counting)
+    known = StudyData(X, X.sum(axis=1).astype(float), running, rows)
+    suggester = Suggester(surrogate, None)
+    row = suggester.suggest(known, {}, rng())
+    assert row.tobytes() not in {other.tobytes() for other in rows}
+    joint = [candidates for candidates in seen if candidates.shape[-2] > 1]
+    assert len(joint) == len(seen) - sum(c.shape[-2] == 1 for c in seen) > 0
+    for candidates in joint:
+        assert candidates.shape[0] <= 512
+        assert candidates.shape[-2] == 33
+        latest = suggester._search.inputs(running[-32:])  # and not the first, which may be dead
+        torch.testing.assert_close(candidates[0, :-1], latest)
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 255, 256])
+def test_up_to_a_number_all_trials_are_informative(n: int) -> None:
+    assert informative(np.random.default_rng(0).standard_normal(n)).tolist() == list(range(n))
+
+
+@pytest.mark.parametrize("kind", ["any", "rising", "falling", "equal", "failed"])
+def test_beyond_it_the_best_and_the_latest_are(kind: str) -> None:
+    y = {
+        "any": np.random.default_rng(0).standard_normal(700),
+        "rising": np.arange(700.0),
+        "falling": -np.arange(700.0),
+        "equal": np.ones(700),
+        "failed": np.where(np.arange(700) % 3 == 0, -np.inf, np.arange(700.0) % 50),
+    }[kind]
+    for n in range(257, 700):
+        kept = informative(y[:n])
+        assert len(np.unique(kept)) == len(kept) <= 256
+        assert kept.min() >= 0 and kept.max() < n
+        assert y[:n].max() == y[kept].max()
+        best = np.sort(y[:n])[-96:]
+        assert np.sort(y[kept])[-96:].tolist() == best.tolist()
+        assert set(range(n - 96, n)) <= set(kept.tolist())
+
+
+def test_one_more_trial_changes_one_position_within_a_step() -> None:
+    y = np.random.default_rng(0).standard_normal(700)
+    changes = 0
+    for n in range(257, 700):
+        before, after = informative(y[:n]), informative(y[: n + 1])
+        if n % 64:
+            assert after.tolist() == [*before.tolist(), n]
+        else:
+            changes += 1
+    assert changes == len(range(320, 700, 64))
+
+
+def test_a_long_study_is_fitted_to_the_informative_trials(
+    surrogate: MetaSurrogate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    X = surrogate.space.sample(300, np.random.default_rng(0))
+    y = X.sum(axis=1) + np.random.default_rng(1).standard_normal(300)
+    suggester = Suggester(surrogate, None)
+    fitted: list[np.ndarray] = []
+    real = ExhaustiveSearch.fit
+
+    def fit(self: ExhaustiveSearch, X: np.ndarray, y: torch.Tensor) -> object:
+        fitted.append(X)
+        assert len(X) == len(y)
+        return real(self, X, y)
+
+    monkeypatch.setattr(ExhaustiveSearch, "fit", fit)
+    suggester.suggest(study(X, y), {}, rng())
+    assert (fitted[0] == X[informative(y)]).all()
+    assert len(fitted[0]) < 256

@@ -10,7 +10,7 @@ import pytest
 from benchmarks.build import ship_checkpoints
 from benchmarks.questions import shipped_checkpoints
 from benchmarks import tasks
-from optuna_tnas import checkpoint
+from optuna_tnas import MetaSurrogate
 from optuna_tnas import Config
 from optuna_tnas import TNASSampler
 
@@ -59,7 +59,7 @@ def test_imagenet_is_as_the_predictor_ranks_it() -> None:
 def test_what_the_package_ships(name: str) -> None:
     file = checkpoint._SHIPPED / f"{name}.pt"
     assert file.stat().st_size < 3e6
-    surrogate = checkpoint.load(name)
+    surrogate = MetaSurrogate.load(name)
     card = surrogate.provenance["card"]
     assert card.keys() == {*ship_checkpoints.ABOUT[name], "Spearman on tasks left out"}
     seen = {task.split(".")[0] for task in surrogate.provenance["tasks"]}

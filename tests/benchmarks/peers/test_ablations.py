@@ -14,6 +14,7 @@ from benchmarks.peers._flat import FlatSurrogate
 from benchmarks.peers._one_hot import one_hot
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.spaces import MobileNetV3Space
 from tests.benchmarks.peers import small
 from tests.benchmarks.peers.small import search
@@ -45,9 +46,9 @@ def test_only_the_random_start_differs_at_the_start(setting: Setting) -> None:
 
 def test_no_meta_learning_means_the_weights_of_the_beginning(setting: Setting) -> None:
     sampler = peers.make("ablation_untrained", setting)
-    weights = sampler._suggester.surrogate.state_dict()
-    fresh = MetaSurrogate(SPACE, small.SMALL, seed=setting.seed).state_dict()
-    trained = _meta.meta_trained(setting, "paper").state_dict()
+    weights = sampler._suggester.surrogate.network.state_dict()
+    fresh = MetaSurrogate(SPACE, small.SMALL, seed=setting.seed).network.state_dict()
+    trained = _meta.meta_trained(setting, "paper").network.state_dict()
     assert all(torch.equal(weights[name], fresh[name]) for name in fresh)
     assert any(not torch.equal(weights[name], trained[name]) for name in fresh)
 
@@ -56,8 +57,10 @@ def test_training_changes_the_mlp(setting: Setting) -> None:
     # With some seeds the held-out loss never falls, and then the first weights are kept.
     setting = replace(setting, seed=0)
     fresh = FlatSurrogate(SPACE, 512, N_FEATURES, setting.seed)
-    before = {name: w.clone() for name, w in fresh.architecture_encoder.state_dict().items()}
-    after = _meta.trained(setting, fresh, "mlp").architecture_encoder.state_dict()
+    before = {
+        name: w.clone() for name, w in fresh.network.architecture_encoder.state_dict().items()
+    }
+    after = _meta.trained(setting, fresh, "mlp").network.architecture_encoder.state_dict()
     assert any(not torch.equal(before[name], after[name]) for name in before)
 
 
@@ -72,5 +75,8 @@ def test_one_hot_tells_all_architectures_apart_and_leaves_inactive_choices_out()
 def test_flat_surrogates_tell_cells_of_one_graph_apart() -> None:
     X = SPACE.enumerate()
     surrogate = FlatSurrogate(SPACE, 0, N_FEATURES, 0)
-    assert len(np.unique(surrogate.groups(X))) == SPACE.size
-    assert len(torch.unique(surrogate.latents(X, None), dim=0)) == SPACE.size
+    model = surrogate.study_model(None)
+    assert len(torch.unique(model.features(X), dim=0)) == SPACE.size
+    candidates = ExhaustiveSearch(surrogate.space, model).inputs(X)
+    assert len(torch.unique(candidates)) == SPACE.size
+    assert surrogate.space.distributions() == SPACE.distributions()

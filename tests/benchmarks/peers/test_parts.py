@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from benchmarks import peers
 from benchmarks.peers import _parts
 from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
+from optuna_tnas import MetaSurrogate
 from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.kernels import FeatureInputs
 from tests.benchmarks.peers import small
 from tests.benchmarks.peers.small import search
 from tests.benchmarks.peers.small import SPACE
@@ -38,32 +41,46 @@ def test_each_part_makes_a_difference(setting: Setting) -> None:
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 
 
+def inputs(surrogate: MetaSurrogate, X: np.ndarray) -> Tensor:
+    return surrogate.study_model(None).features(X)
+
+
 def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -> None:
     X = SPACE.sample(20, np.random.default_rng(0))
     whole = meta_trained(setting, "default")
-    n, q, inputs = whole.n_latents, whole.n_studies, whole.inputs(X, None)
-    shallow = _parts.without_deep_kernel(setting).inputs(X, None)
-    assert not shallow[:, :n].any()
-    assert torch.equal(shallow[:, n:-q], inputs[:, n:-q])
-    flat = _parts.without_structure(setting).inputs(X, None)
-    assert not flat[:, n:-q].any()
-    assert torch.equal(flat[:, :n], inputs[:, :n])
-    one = _parts.without_weights(setting).inputs(X, None)
-    torch.testing.assert_close(one[:, -1], inputs[:, -q:].sum(dim=1))
-    assert one.shape[1] == n + whole.structure.width + 1
-    new = _parts.without_past(setting).inputs(X, None)
-    assert torch.equal(new, inputs[:, :-q])
-    for other in (shallow, flat):
-        assert (other[:, -q:].std(dim=0) > 0).all()
-        assert not torch.allclose(other[:, -q:], inputs[:, -q:])
+    expected, blocks = inputs(whole, X), whole.study_model(None).features.blocks
+    latents, structure, predictions = blocks.latents, blocks.structure, blocks.predictions
+    shallow = inputs(_parts.without_deep_kernel(setting), X)
+    assert not shallow[:, latents].any()
+    assert torch.equal(shallow[:, structure], expected[:, structure])
+    without = _parts.without_structure(setting)
+    flat, left = inputs(without, X), without.study_model(None).features.blocks
+    assert not flat[:, left.structure].any()
+    assert torch.equal(flat[:, left.latents], expected[:, latents])
+    new = inputs(_parts.without_past(setting), X)
+    assert torch.equal(new, expected[:, : predictions.start])
+    for other, place in ((shallow, predictions), (flat, left.predictions)):
+        assert (other[:, place].std(dim=0) > 0).all()
+        assert not torch.allclose(other[:, place], expected[:, predictions])
 
 
-def test_without_the_mixture_the_past_always_says_something(setting: Setting) -> None:
-    X = SPACE.sample(20, np.random.default_rng(0))
+def fitted(surrogate: MetaSurrogate, X: np.ndarray, y: Tensor) -> Mixture:
+    model = surrogate.study_model(None)
+    return model.fit(FeatureInputs(model.features.blocks), model.features(X), y)
+
+
+@pytest.fixture
+def study() -> tuple[np.ndarray, Tensor]:
     y = torch.from_numpy(np.random.default_rng(1).standard_normal(20))
+    return SPACE.sample(20, np.random.default_rng(0)), y
+
+
+def test_without_the_mixture_the_past_always_says_something(
+    setting: Setting, study: tuple[np.ndarray, Tensor]
+) -> None:
     models = [meta_trained(setting, "default"), _parts.without_mixture(setting)]
-    whole, part = (model.condition(model.inputs(X, None), y) for model in models)
+    whole, part = (fitted(model, *study) for model in models)
     assert part.probabilities.tolist() == [1.0]
-    Z = models[0].inputs(X, None)
-    assert torch.equal(part.mean(Z), Mixture(whole.gps[0]).mean(Z))
-    assert not torch.allclose(part.mean(Z), whole.mean(Z))
+    x = inputs(models[0], study[0])
+    assert torch.equal(part.mean(x), Mixture(whole.gps[0]).mean(x))
+    assert not torch.allclose(part.mean(x), whole.mean(x))

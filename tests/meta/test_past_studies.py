@@ -6,25 +6,38 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from optuna_tnas.meta.past import past_of
 import pytest
 import torch
 
 from optuna_tnas.config import Config
 from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.meta import past
 from optuna_tnas.meta.training import meta_train
+from optuna_tnas.meta.training import past_studies
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate import past
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.past import PastPredictor
 
 
 CONV = 2
 
 
 def prediction(surrogate: MetaSurrogate, dataset: DatasetSample | None = None) -> np.ndarray:
-    return surrogate.past_mean(surrogate.space.enumerate(), dataset).numpy()
+    features = surrogate.study_model(dataset).features
+    return features.blocks.prior_mean(features(surrogate.space.enumerate())).numpy()
+
+
+def learn(surrogate: MetaSurrogate, *tasks: Task) -> None:
+    """Replace the past studies."""
+    surrogate.past = past_studies(surrogate, MetaDataset(surrogate.space, tasks))
+    vars(surrogate).pop("predictor", None)
+
+
+def predictor(surrogate: MetaSurrogate) -> PastPredictor:
+    assert surrogate.predictor is not None
+    return surrogate.predictor
 
 
 def rank_correlation(surrogate: MetaSurrogate, dataset: DatasetSample | None = None) -> float:
@@ -40,13 +53,13 @@ def history(space: Space, task_of: Callable[..., Task]) -> MetaDataset:
 
 @pytest.fixture
 def surrogate(space: Space, config: Config) -> MetaSurrogate:
-    return MetaSurrogate(space, config, n_features=5).requires_grad_(False).eval()
+    return MetaSurrogate(space, config, n_features=5)
 
 
 def test_even_random_weights_predict_what_all_tasks_agree_on(
     surrogate: MetaSurrogate, history: MetaDataset
 ) -> None:
-    surrogate.past = past_of(surrogate, history)
+    learn(surrogate, *history.tasks)
     assert rank_correlation(surrogate) > 0.8
 
 
@@ -56,16 +69,17 @@ def test_training_leaves_a_prediction_in_the_default_only(
     assert rank_correlation(meta_train(history, config=config)) > 0.8
     published = meta_train(history, config=replace(config, gp="paper"))
     assert published.past is None
-    assert published.inputs(history.tasks[0].X, None).shape[1] == published.n_latents
+    features = published.study_model(None).features(history.tasks[0].X)
+    assert features.shape[1] == published.config.joint_layers[-1]
 
 
 def test_tasks_that_contradict_each_other_predict_little(
     surrogate: MetaSurrogate, space: Space, task_of: Callable[..., Task]
 ) -> None:
     both = tuple(task_of(seed, sign) for seed in range(3) for sign in (1.0, -1.0))
-    surrogate.past = past_of(surrogate, MetaDataset(space, both))
+    learn(surrogate, *both)
     mixed = prediction(surrogate)
-    surrogate.past = past_of(surrogate, MetaDataset(space, both[::2]))
+    learn(surrogate, *both[::2])
     assert mixed.std() < prediction(surrogate).std() / 2
 
 
@@ -97,7 +111,7 @@ def informed(
     surrogate: MetaSurrogate, space: Space, task_of: Callable[..., Task], known: list[Task]
 ) -> MetaSurrogate:
     """Three past studies on known data sets, and one on an unknown one."""
-    surrogate.past = past_of(surrogate, MetaDataset(space, (*known, task_of(3))))
+    learn(surrogate, *known, task_of(3))
     return surrogate
 
 
@@ -106,7 +120,7 @@ def test_prediction_weighs_the_studies_by_relevance(
 ) -> None:
     X = informed.space.enumerate()
     for sample in (None, dataset_of(1, 1.0), dataset_of(9, -1.0)):
-        expected = informed.predictions(X) @ informed.relevance(sample)
+        expected = predictor(informed)(X) @ predictor(informed).relevance(sample)
         np.testing.assert_allclose(prediction(informed, sample), expected)
 
 
@@ -114,26 +128,26 @@ def test_relevance_is_highest_for_the_same_data_set(
     informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
 ) -> None:
     for q in range(3):
-        relevance = informed.relevance(dataset_of(q, 1.0))
+        relevance = predictor(informed).relevance(dataset_of(q, 1.0))
         assert relevance.argmax() == q
         assert relevance.sum().item() == pytest.approx(1)
-    assert informed.relevance(None).argmax() == 3
+    assert predictor(informed).relevance(None).argmax() == 3
 
 
 def test_all_studies_count_alike_where_nothing_is_known_of_unknown_data_sets(
     informed: MetaSurrogate, space: Space, task_of: Callable[..., Task], known: list[Task]
 ) -> None:
-    informed.past = past_of(informed, MetaDataset(space, tuple(known)))
-    np.testing.assert_allclose(informed.relevance(None), [1 / 3] * 3)
-    informed.past = past_of(informed, MetaDataset(space, (task_of(3), task_of(4))))
-    np.testing.assert_allclose(informed.relevance(None), [1 / 2] * 2)
+    learn(informed, *known)
+    np.testing.assert_allclose(predictor(informed).relevance(None), [1 / 3] * 3)
+    learn(informed, task_of(3), task_of(4))
+    np.testing.assert_allclose(predictor(informed).relevance(None), [1 / 2] * 2)
 
 
 def test_all_studies_count_alike_for_a_data_set_like_none(
     informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
 ) -> None:
-    informed.kernel.base_kernel.base_kernel.lengthscale = 1e-6  # nothing is alike
-    np.testing.assert_allclose(informed.relevance(dataset_of(9, 1.0)), [0.25] * 4)
+    informed.network.kernel.base_kernel.base_kernel.lengthscale = 1e-6  # nothing is alike
+    np.testing.assert_allclose(predictor(informed).relevance(dataset_of(9, 1.0)), [0.25] * 4)
     assert np.isfinite(prediction(informed, dataset_of(9, 1.0))).all()
 
 
@@ -142,20 +156,20 @@ def test_each_study_is_asked_at_its_own_data_set(
 ) -> None:
     """What one study predicts is the same, whatever the others are."""
     X = space.enumerate()
-    together = informed.predictions(X)[:, 3]
-    informed.past = past_of(informed, MetaDataset(space, (task_of(3),)))
-    np.testing.assert_allclose(informed.predictions(X)[:, 0], together, atol=1e-6)
+    together = predictor(informed)(X)[:, 3]
+    learn(informed, task_of(3))
+    np.testing.assert_allclose(predictor(informed)(X)[:, 0], together, atol=1e-6)
 
 
 def test_very_long_studies_are_thinned(
     surrogate: MetaSurrogate, history: MetaDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(past, "USED", 10)
-    found = past_of(surrogate, history)
-    assert np.bincount(found.task).tolist() == 6 * [10]
+    monkeypatch.setattr(past, "MAX_TRIALS", 10)
+    found = past_studies(surrogate, history)
+    assert np.bincount(found.study_index).tolist() == 6 * [10]
     assert found.X.shape == (60, 3)
-    assert found.weights.shape == (2, 60)
-    assert found.weights.dtype == torch.double
+    assert found.alpha.shape == (2, 60)
+    assert found.alpha.dtype == torch.double
 
 
 def test_a_study_of_equal_values_counts_but_predicts_nothing(
@@ -163,5 +177,5 @@ def test_a_study_of_equal_values_counts_but_predicts_nothing(
 ) -> None:
     X = space.sample(10, np.random.default_rng(0))
     history = MetaDataset(space, (Task("a", X, np.full(10, 0.5)),))
-    surrogate.past = past_of(surrogate, history)
+    learn(surrogate, *history.tasks)
     assert not prediction(surrogate).any()
