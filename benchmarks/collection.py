@@ -24,8 +24,8 @@ from scipy.cluster.hierarchy import linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.demo.shipped_history import FOLDER
 from optuna_tnas.demo.shipped_history import JOURNAL
 from optuna_tnas.demo.shipped_history import shipped_history

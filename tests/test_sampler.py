@@ -34,7 +34,6 @@ from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import StudyError
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
@@ -44,6 +43,7 @@ from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
+from optuna_tnas.studies.trials import Observations
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -397,7 +397,7 @@ class _Overtaken(Suggester):
 
     study: Study
 
-    def suggest(self, data: StudyData, *args: Any) -> np.ndarray:
+    def suggest(self, data: Observations, *args: Any) -> np.ndarray:
         row = super().suggest(data, *args)
         if len(self.study.trials) == 1:
             names = CELLS.distributions()

@@ -6,7 +6,7 @@ from benchmarks.peers import Setting
 from benchmarks.peers._flat import FlatSurrogate
 from benchmarks.peers._meta import trained
 from optuna_tnas import TNASSampler
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import N_FEATURES
 
 
 def sampler(setting: Setting) -> BaseSampler:

@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.rows import contained
+from optuna_tnas.spaces.rows import without
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import Remembered
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
@@ -74,7 +76,7 @@ class WholeSpace:
     def __init__(self, surrogate: MetaSurrogate, dataset: DatasetSample | None) -> None:
         self._space = surrogate.space
         self._X = surrogate.space.enumerate()  # N x P
-        self._codes = self._space.codes(self._X)  # N, ascending
+        self._indices = self._space.indices(self._X)  # N, ascending
         self._group = surrogate.groups(self._X)  # N
         first = np.unique(self._group, return_index=True)[1]
         self._Z = surrogate.inputs(self._X[first], dataset)  # groups x d
@@ -82,7 +84,7 @@ class WholeSpace:
         self._remembered = Remembered(self._Z, surrogate.n_latents, surrogate.n_studies)
 
     def _groups_of(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(self._group[np.searchsorted(self._codes, self._space.codes(X))])
+        return np.asarray(self._group[np.searchsorted(self._indices, self._space.indices(X))])
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Looked up."""
@@ -106,7 +108,7 @@ class WholeSpace:
         """
         open_ = agrees(self._space, self._X, fixed)
         new_network = open_ & ~np.isin(self._group, self._groups_of(avoided))
-        new = open_ & ~np.isin(self._codes, self._space.codes(avoided))
+        new = open_ & ~np.isin(self._indices, self._space.indices(avoided))
         rows = np.flatnonzero(next((some for some in (new_network, new) if some.any()), open_))
         chosen = acquisition.best(self._Z, np.unique(self._group[rows]))
         return np.asarray(self._X[rows[self._group[rows] == chosen][0]])
@@ -149,11 +151,11 @@ class SearchedSpace:
             ranking = torch.argsort(acquisition.values(Z), descending=True, stable=True).numpy()
             parents = pool[ranking[: self._N_PARENTS]]
             children = [self._space.neighbors(parents[0]), self._mutants(parents, rng)]
-            new = _without(self._fix(np.concatenate(children), fixed), pool)
+            new = without(self._fix(np.concatenate(children), fixed), pool)
             if len(new) == 0:
                 break
             pool, Z = np.concatenate([pool, new]), torch.cat([Z, self.inputs(new)])
-        allowed = ~_contained(pool, avoided)
+        allowed = ~contained(pool, avoided)
         rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
         return np.asarray(pool[acquisition.best(Z, rows)])
 
@@ -165,13 +167,3 @@ class SearchedSpace:
         X = parents.repeat(self._N_CHILDREN, axis=0)
         redrawn = rng.random(X.shape) < 2 / X.shape[1]
         return np.where(redrawn, self._space.sample(len(X), rng), X)
-
-
-def _contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """``n`` bool: the rows of ``X`` that are among ``others``."""
-    known = {row.tobytes() for row in np.ascontiguousarray(others, dtype=np.int64)}
-    return np.array([row.tobytes() in known for row in np.ascontiguousarray(X)], dtype=bool)
-
-
-def _without(X: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return np.asarray(X[~_contained(X, others)])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import Prediction
@@ -17,26 +16,12 @@ from optuna_tnas.search.candidates import Candidates
 from optuna_tnas.search.candidates import candidates_of
 from optuna_tnas.search.candidates import fix
 from optuna_tnas.search.candidates import Fixed
+from optuna_tnas.spaces.rows import best
+from optuna_tnas.spaces.rows import without
+from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.past import start_size
-
-
-@dataclass(frozen=True)
-class StudyData:
-    """What a study holds, as arrays.
-
-    Attributes:
-        X: ``n x P`` int64, architectures with a value.
-        y: ``n`` float64, their values, higher is better; infinite ones may be among them.
-        pending: ``p x P`` int64, architectures being evaluated.
-        avoided: ``m x P`` int64, architectures that are not to be suggested again.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    pending: np.ndarray
-    avoided: np.ndarray
 
 
 class Suggester:
@@ -66,7 +51,7 @@ class Suggester:
             self._cached = candidates_of(self.surrogate, self._dataset)
         return self._cached
 
-    def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+    def suggest(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """The next architecture, ``P`` int64.
 
         The first one is the best by what the past studies predict. If they disagree on what is
@@ -85,11 +70,11 @@ class Suggester:
         if len(study.X) == 0:
             known, ranking = self.surrogate.warm_start, Prediction(self.surrogate.n_studies)
             return self._candidates.best(ranking, known, study.avoided, fixed, rng)
-        best = study.X[np.argsort(-study.y, kind="stable")[:16]]
+        start = best(study.X, study.y, 16)
         acquisition = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._candidates.best(acquisition, best, study.avoided, fixed, rng)
+        return self._candidates.best(acquisition, start, study.avoided, fixed, rng)
 
-    def _is_beginning(self, study: StudyData, n_unused: int) -> bool:
+    def _is_beginning(self, study: Observations, n_unused: int) -> bool:
         """Whether the architecture comes from the warm-start set.
 
         Once a study has begun, so do those of workers that start together: the best by what the
@@ -109,28 +94,23 @@ class Suggester:
         size = start_size(surrogate.predictions(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
-    def _acquire(self, study: StudyData, seed: int) -> Acquisition:
+    def _acquire(self, study: Observations, seed: int) -> Acquisition:
         """An acquisition function of the GPs on the study's trials."""
         y = torch.from_numpy(scale_labels(study.y))
         mixture = self._candidates.condition(study.X, y)
         pending = self._candidates.inputs(study.pending)
         return Acquisition(self._acquisition, mixture, pending, seed)
 
-    def _unused(self, study: StudyData, fixed: Fixed) -> np.ndarray:
+    def _unused(self, study: Observations, fixed: Fixed) -> np.ndarray:
         """``u x P`` of the warm-start set that are new and agree with ``fixed``, in order."""
         known = self.surrogate.warm_start
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        return _new(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
+        return without(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
 
-    def _random(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+    def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """A random architecture, a new one if it can be."""
         space = self.surrogate.space
         drawn = fix(space, space.sample(256, rng), fixed)
-        new = _new(drawn, study.avoided)
+        new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
-
-
-def _new(X: np.ndarray, avoided: np.ndarray) -> np.ndarray:
-    taken = {row.tobytes() for row in avoided}
-    return X[[row.tobytes() not in taken for row in X]]

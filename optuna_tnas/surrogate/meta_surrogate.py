@@ -20,16 +20,16 @@ from torch import nn
 from torch import Tensor
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.encoders import ArchitectureEncoder
 from optuna_tnas.encoders import DatasetEncoder
 from optuna_tnas.encoders import JointEncoder
 from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces import Measured
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces import SubsetSpace
 from optuna_tnas.surrogate.evidence import MINIMUM_NOISE
 from optuna_tnas.surrogate.gp import fit_published_gp
 from optuna_tnas.surrogate.gp import fit_transfer_mixture
@@ -188,7 +188,7 @@ class MetaSurrogate(nn.Module):
 
     def confined(self, X: np.ndarray) -> MetaSurrogate:
         """The same surrogate for a search among ``n x P`` architectures only."""
-        space = Measured.of(self.space, X)
+        space = SubsetSpace.of(self.space, X)
         twin = self.renamed(space)
         twin.structure = self.structure  # of the whole space
         known = (self.warm_start[:, None] == space.rows).all(axis=2).any(axis=1)

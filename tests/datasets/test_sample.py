@@ -11,9 +11,9 @@ from optuna.artifacts import FileSystemArtifactStore
 import pytest
 import torch
 
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.datasets.sample import _MIN_PER_CLASS
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.errors import DatasetError
 
 

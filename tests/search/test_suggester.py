@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from optuna_tnas.search.candidates import WholeSpace
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
+from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.past import Past
@@ -30,11 +30,11 @@ def surrogate(surrogate_of: Callable[[str], MetaSurrogate]) -> MetaSurrogate:
 
 def study(
     X: np.ndarray, y: np.ndarray | None = None, pending: np.ndarray | None = None
-) -> StudyData:
+) -> Observations:
     X = np.asarray(X, dtype=np.int64).reshape(-1, 3)
     running = X[:0] if pending is None else np.asarray(pending, dtype=np.int64).reshape(-1, 3)
     values = X.sum(axis=1).astype(float) if y is None else y
-    return StudyData(X, values, running, np.concatenate([X, running]))
+    return Observations(X, values, running, np.concatenate([X, running]))
 
 
 def rng() -> np.random.Generator:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import CellSpace
