@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import torch
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
@@ -177,7 +177,7 @@ class TNASSampler(BaseSampler):
                 data = trials.read_study(study, self.space, trial)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
-                trials.claim(study, trial, row)
+                trials.claim(study, self.space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
             if inevitable or trials.keep_claim(study, self.space, trial, row):

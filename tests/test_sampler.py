@@ -35,7 +35,6 @@ from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
@@ -45,6 +44,7 @@ from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
+from optuna_tnas.studies.trials import Observations
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -398,7 +398,7 @@ class _Overtaken(Suggester):
 
     study: Study
 
-    def suggest(self, data: StudyData, *args: Any) -> np.ndarray:
+    def suggest(self, data: Observations, *args: Any) -> np.ndarray:
         row = super().suggest(data, *args)
         if len(self.study.trials) == 1:
             names = CELLS.distributions()

@@ -25,8 +25,8 @@ from scipy.spatial.distance import squareform
 from scipy.stats import spearmanr
 
 from benchmarks.common import markdown
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.demo.shipped_history import FOLDER
 from optuna_tnas.demo.shipped_history import JOURNAL
 from optuna_tnas.demo.shipped_history import shipped_history

@@ -47,7 +47,7 @@ from benchmarks.peers.nasbowl import Nasbowl
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import N_FEATURES
 
 
 Sampler = Callable[[Setting], BaseSampler]

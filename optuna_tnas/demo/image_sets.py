@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.demo import image_files
 from optuna_tnas.errors import DatasetError
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from optuna_tnas.datasets.sample import image_points
+from optuna_tnas.datasets.featurizers import image_points
 from optuna_tnas.studies.history import MetaDataset
 
 

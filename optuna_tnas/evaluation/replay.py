@@ -16,10 +16,11 @@ from optuna_tnas.config import Config
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import past_studies
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
+from optuna_tnas.spaces.rows import positions
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
+from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import finite
@@ -184,12 +185,11 @@ def replay(
     Returns:
         ``n_trials`` values, in the order met.
     """
-    places = {row.tobytes(): place for place, row in enumerate(X)}
     tried: list[int] = []
     for number in range(n_trials):
-        study = StudyData(X[tried], values[tried], pending=X[:0], avoided=X[tried])
+        study = Observations(X[tried], values[tried], pending=X[:0], avoided=X[tried])
         row = suggester.suggest(study, {}, np.random.default_rng([seed, number, 0]))
-        tried.append(places[row.tobytes()])
+        tried.extend(positions(row[None], X).tolist())
     return np.asarray(values[tried])
 
 

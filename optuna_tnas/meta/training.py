@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.studies.history import MetaDataset

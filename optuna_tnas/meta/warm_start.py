@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from optuna_tnas.spaces.rows import best
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.features import LatentMap
@@ -33,8 +34,8 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
         ``w x P`` int64 with ``w <= 16``, best first.
     """
     tasks = history.tasks[:_MAX_TASKS]
-    best = [task.X[np.argsort(-task.y, kind="stable")[:_BEST_PER_TASK]] for task in tasks]
-    X = np.unique(np.concatenate(best), axis=0)
+    X = np.concatenate([best(task.X, task.y, _BEST_PER_TASK) for task in tasks])
+    X = np.unique(X, axis=0)
     X = X[np.unique(surrogate.space.to_graphs(X).pruned().classes()[1], return_index=True)[1]]
     predicted = _predicted(surrogate, tasks, X)
     regrets = predicted.max(axis=1, keepdims=True) - predicted

@@ -10,6 +10,8 @@ from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.rows import contained
+from optuna_tnas.spaces.rows import without
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.study_model import StudyModel
@@ -71,13 +73,13 @@ class EvolutionarySearch:
         values = ranking.values(x)
         for _ in range(self._MAX_ROUNDS):
             best = torch.argsort(values, descending=True, stable=True).numpy()
-            new = _without(self._agreeing(self._offspring(pool[best], rng), fixed), pool)
+            new = without(self._agreeing(self._offspring(pool[best], rng), fixed), pool)
             if len(new) == 0:
                 break
             added = self.inputs(new)
             pool, x = np.concatenate([pool, new]), torch.cat([x, added])
             values = torch.cat([values, ranking.values(added)])
-        allowed = ~_contained(pool, avoided)
+        allowed = ~contained(pool, avoided)
         rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
         return np.asarray(pool[ranking.best(x, rows)])
 
@@ -93,13 +95,3 @@ class EvolutionarySearch:
         X = parents.repeat(self._N_CHILDREN, axis=0)
         redrawn = rng.random(X.shape) < 2 / X.shape[1]
         return np.where(redrawn, self._space.sample(len(X), rng), X)
-
-
-def _contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """``n`` bool: the rows of ``X`` that are among ``others``."""
-    known = {row.tobytes() for row in np.ascontiguousarray(others, dtype=np.int64)}
-    return np.array([row.tobytes() in known for row in np.ascontiguousarray(X)], dtype=bool)
-
-
-def _without(X: np.ndarray, others: np.ndarray) -> np.ndarray:
-    return np.asarray(X[~_contained(X, others)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 from typing import Protocol
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
@@ -21,6 +20,9 @@ from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.spaces.rows import best
+from optuna_tnas.spaces.rows import without
+from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
@@ -32,23 +34,6 @@ _N_BEST = 16  # trials that an evolutionary search starts from
 # with the square of their number, and trials that died may be RUNNING for ever.
 _MAX_PENDING = 32
 _MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
-
-
-@dataclass(frozen=True)
-class StudyData:
-    """What a study holds, as arrays.
-
-    Attributes:
-        X: ``n x P`` int64, architectures with a value.
-        y: ``n`` float64, their values, higher is better; infinite ones may be among them.
-        pending: ``p x P`` int64, architectures being evaluated.
-        avoided: ``m x P`` int64, architectures that are not to be suggested again.
-    """
-
-    X: np.ndarray
-    y: np.ndarray
-    pending: np.ndarray
-    avoided: np.ndarray
 
 
 class Search(Protocol):
@@ -104,7 +89,7 @@ class Suggester:
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
         return search(space, self.surrogate.study_model(self._dataset))
 
-    def suggest(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+    def suggest(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """Suggest the next architecture, ``P`` int64.
 
         The first one is the best by the past studies' prediction. If they disagree on what is
@@ -123,11 +108,11 @@ class Suggester:
         if len(study.X) == 0:
             start, ranking = self.surrogate.warm_start, PriorMean(self._search.prior_mean)
             return self._search.maximize(ranking, start, study.avoided, fixed, rng)
-        best = study.X[np.argsort(-study.y, kind="stable")[:_N_BEST]]
+        start = best(study.X, study.y, _N_BEST)
         acquisition = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._search.maximize(acquisition, best, study.avoided, fixed, rng)
+        return self._search.maximize(acquisition, start, study.avoided, fixed, rng)
 
-    def _is_beginning(self, study: StudyData, n_unused: int) -> bool:
+    def _is_beginning(self, study: Observations, n_unused: int) -> bool:
         """Decide whether the architecture comes from the warm-start set.
 
         Workers that start together take different members of it: the prior mean alone would give
@@ -147,7 +132,7 @@ class Suggester:
         size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
-    def _acquire(self, study: StudyData, seed: int) -> Acquisition:
+    def _acquire(self, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
         kept = informative(study.y)
         y = torch.from_numpy(scale_labels(study.y)[kept])
@@ -155,18 +140,18 @@ class Suggester:
         pending = self._search.inputs(study.pending[-_MAX_PENDING:])
         return Acquisition(self._acquisition, mixture, pending, seed)
 
-    def _unused(self, study: StudyData, fixed: Fixed) -> np.ndarray:
+    def _unused(self, study: Observations, fixed: Fixed) -> np.ndarray:
         """Find the warm-start architectures that are new and agree with ``fixed``: ``u x P``."""
         known = self.surrogate.warm_start
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        return _new(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
+        return without(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
 
-    def _random(self, study: StudyData, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
+    def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """Draw a random architecture, a new one if there is any among 256."""
         space = self.surrogate.space
         drawn = with_fixed(space, space.sample(256, rng), fixed)
-        new = _new(drawn, study.avoided)
+        new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
 
 
@@ -187,11 +172,6 @@ def informative(y: np.ndarray) -> np.ndarray:
     if n <= _MAX_TRIALS:
         return np.arange(n)
     n_old = (n - 1) // _STEP * _STEP
-    best = np.argsort(-y[:n_old], kind="stable")[: _N_CORE // 2]
-    others = np.setdiff1d(np.arange(n_old), best)[-(_N_CORE - len(best)) :]
-    return np.concatenate([np.sort(np.concatenate([best, others])), np.arange(n_old, n)])
-
-
-def _new(X: np.ndarray, avoided: np.ndarray) -> np.ndarray:
-    taken = {row.tobytes() for row in avoided}
-    return X[[row.tobytes() not in taken for row in X]]
+    highest = best(np.arange(n_old), y[:n_old], _N_CORE // 2)
+    latest = np.setdiff1d(np.arange(n_old), highest)[-_N_CORE // 2 :]
+    return np.concatenate([np.sort(np.concatenate([highest, latest])), np.arange(n_old, n)])

@@ -9,18 +9,18 @@ from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
 from optuna_tnas.spaces.nasbench201 import NASBench201Space
 from optuna_tnas.spaces.space import Space
-from optuna_tnas.spaces.subset import Measured
+from optuna_tnas.spaces.subset import SubsetSpace
 
 
 __all__ = [
     "CellSpace",
     "GraphBatch",
     "Maybe",
-    "Measured",
     "MobileNetV3Space",
     "NASBench201Space",
     "Node",
     "OneOf",
     "Space",
+    "SubsetSpace",
     "prune",
 ]

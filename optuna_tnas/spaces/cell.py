@@ -10,11 +10,11 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces.declaration import Choice
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Edge
+from optuna_tnas.spaces.declaration import INPUT
+from optuna_tnas.spaces.declaration import OUTPUT
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import rename
 from optuna_tnas.spaces.declaration import Vertex
-from optuna_tnas.spaces.graphs import INPUT
-from optuna_tnas.spaces.graphs import OUTPUT
 from optuna_tnas.spaces.space import Space
 
 
@@ -42,12 +42,12 @@ class Node:
     Attributes:
         name: The node's own name.
         ops: Its operations; more than one become the parameter ``op_<name>``.
-        inputs: What it reads: names of earlier nodes, ``"input"``, :class:`Maybe` or
+        inputs: Names of the earlier nodes that it reads, ``"input"``, :class:`Maybe` or
             :class:`OneOf`.
     """
 
     name: str
-    ops: Sequence[str]
+    ops: Sequence[Choice]
     inputs: Sequence[str | Maybe | OneOf] = (INPUT,)
 
 
@@ -75,7 +75,7 @@ class CellSpace(Space):
         nodes: Sequence[Node],
         *,
         output: Sequence[str | Maybe | OneOf] | None = None,
-        zero: Sequence[str] = (),
+        zero: Sequence[Choice] = (),
         names: Sequence[str] | None = None,
     ) -> None:
         builder = _Builder()
@@ -95,12 +95,12 @@ class CellSpace(Space):
     def on_edges(
         cls,
         n_nodes: int,
-        ops: Sequence[str],
+        ops: Sequence[Choice],
         *,
-        zero: Sequence[str] = (),
+        zero: Sequence[Choice] = (),
         names: Sequence[str] | None = None,
     ) -> CellSpace:
-        """A cell with an operation on every edge ``i -> j`` of ``n_nodes`` summing nodes.
+        """Declare a cell with an operation on every edge ``i -> j`` of ``n_nodes`` summing nodes.
 
         Parameters are ``op_<i>_<j>``, ordered by ``j`` then ``i``. Each becomes a vertex that
         reads the operations on the edges into ``i``: the operations' true dependencies.
@@ -109,8 +109,8 @@ class CellSpace(Space):
         return cls(nodes, output=output, zero=zero, names=names)
 
 
-def edge_nodes(n_nodes: int, ops: Sequence[str]) -> tuple[list[Node], list[str]]:
-    """The operations on the edges of a fully connected cell as nodes, and those at the output."""
+def edge_nodes(n_nodes: int, ops: Sequence[Choice]) -> tuple[list[Node], list[str]]:
+    """List the edges' operations of a fully connected cell as nodes, and those at the output."""
     edges = sorted(combinations(range(n_nodes), 2), key=lambda edge: (edge[1], edge[0]))
     nodes = [
         Node(f"{i}_{j}", ops, [f"{k}_{i}" for k in range(i)] if i else [INPUT]) for i, j in edges
@@ -128,7 +128,7 @@ class _Builder:
         self._slots = {INPUT: 0}
 
     def add_node(self, node: Node) -> None:
-        if not node.ops:
+        if len(node.ops) == 0:
             raise SpaceError(f"Node {node.name!r} has no operations; give it at least one.")
         slot = len(self.vertices) + 1
         self.add_inputs(node.name, slot, node.inputs)

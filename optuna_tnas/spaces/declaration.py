@@ -1,19 +1,22 @@
-"""What a space is declared with, and what a declaration must not say."""
+"""The parts of a declared space, made plain and checked for consistency."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import prod
+from operator import index
 
 import numpy as np
 
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces.graphs import INPUT
-from optuna_tnas.spaces.graphs import OUTPUT
 
 
 Choice = None | bool | int | float | str
+
+INPUT = "input"
+OUTPUT = "output"
 
 
 @dataclass(frozen=True)
@@ -23,18 +26,35 @@ class Condition:
     parameter: int
     choices: tuple[int, ...]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameter", index(self.parameter))
+        object.__setattr__(self, "choices", tuple(map(index, self.choices)))
+
     def holds(self, X: np.ndarray) -> np.ndarray:
-        """``n x P`` -> ``n`` bool."""
+        """Evaluate the condition on ``n x P`` architectures: ``n`` bool."""
         return np.isin(X[:, self.parameter], self.choices)
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A categorical parameter; ``active`` says when the network depends on it at all."""
+    """A categorical parameter; ``active`` says when the network depends on it at all.
+
+    Choices that are numpy scalars, or members of an enumeration of strings or numbers, become
+    the plain Python values that they stand for.
+
+    Raises:
+        SpaceError: If a choice is none of these, nor None, bool, int, float or str.
+    """
 
     name: str
     choices: tuple[Choice, ...]
     active: Condition | None = None
+
+    def __post_init__(self) -> None:
+        name = _plain(self.name, "a parameter's name")
+        choices = tuple(_plain(c, f"a choice of {name!r}") for c in self.choices)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "choices", choices)
 
 
 @dataclass(frozen=True)
@@ -42,12 +62,23 @@ class Vertex:
     """An operation; ``ops`` lists its label for every combination of its parameters' choices.
 
     ``ops`` is in row-major order (the last parameter varies fastest); ``None`` stands for "this
-    vertex is absent". A vertex without parameters has one label.
+    vertex is absent". A vertex without parameters has one label. Labels become plain Python
+    values as a :class:`Parameter`'s choices do.
+
+    Raises:
+        SpaceError: As a :class:`Parameter`.
     """
 
     name: str
     parameters: tuple[int, ...]
-    ops: tuple[str | None, ...]
+    ops: tuple[Choice, ...]
+
+    def __post_init__(self) -> None:
+        name = _plain(self.name, "a vertex's name")
+        ops = tuple(_plain(op, f"an operation of {name!r}") for op in self.ops)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "parameters", tuple(map(index, self.parameters)))
+        object.__setattr__(self, "ops", ops)
 
 
 @dataclass(frozen=True)
@@ -58,9 +89,77 @@ class Edge:
     target: int
     when: Condition | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", index(self.source))
+        object.__setattr__(self, "target", index(self.target))
+
+
+def _plain(value: object, role: str) -> Choice:
+    """Convert a scalar to the plain Python value that it stands for.
+
+    Args:
+        value: A plain value, a numpy scalar, or an instance of a subclass of str, int or float.
+        role: Names the value in the error.
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # str() of an enumeration's member may give its name
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    raise SpaceError(
+        f"{role[0].upper()}{role[1:]} is {value!r}, of type {type(value).__name__}; give a str, "
+        "int, float, bool or None, such as the object's name."
+    )
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """A search space as it is declared: parameters, and the DAG over them.
+
+    Attributes:
+        parameters: The categorical parameters that Optuna suggests.
+        vertices: The operations, in topological order.
+        edges: Between the input (0), the vertices (1, 2, ...) and the output (last).
+        zero: Labels of operations that output zeros and so cut every path through them.
+        leaves_to_output: Whether vertices that no other vertex reads feed the output.
+
+    Raises:
+        SpaceError: If the parts do not fit together.
+    """
+
+    parameters: tuple[Parameter, ...]
+    vertices: tuple[Vertex, ...]
+    edges: tuple[Edge, ...]
+    zero: tuple[Choice, ...] = ()
+    leaves_to_output: bool = False
+
+    def __post_init__(self) -> None:
+        zero = tuple(_plain(op, "a zero operation") for op in self.zero)
+        object.__setattr__(self, "zero", zero)
+        _check_parameters(self.parameters)
+        _check_vertices(self.vertices, self.parameters)
+        _check_edges(self.edges, self.vertices, self.parameters)
+        _check_zero(self.zero, self.vertices)
+
+    @property
+    def slots(self) -> list[str]:
+        """The names of a graph's slots: the input, the vertices, the output."""
+        return [INPUT, *(v.name for v in self.vertices), OUTPUT]
+
+    @cached_property
+    def vocabulary(self) -> dict[Choice, int]:
+        """Operation label -> position: input, output, then labels in declaration order."""
+        labels = [INPUT, OUTPUT, *(op for v in self.vertices for op in v.ops if op is not None)]
+        return {op: i for i, op in enumerate(dict.fromkeys(labels))}
+
 
 def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tuple[Parameter, ...]:
-    """The parameters under the user's names, position by position.
+    """Give the parameters the user's names, position by position.
 
     Raises:
         SpaceError: If there are not as many names as parameters.
@@ -75,25 +174,6 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
     return tuple(
         Parameter(name, p.choices, p.active) for name, p in zip(names, parameters, strict=True)
     )
-
-
-def validate(
-    parameters: Sequence[Parameter],
-    vertices: Sequence[Vertex],
-    edges: Sequence[Edge],
-    zero: Sequence[str],
-) -> None:
-    """Raises :class:`SpaceError` if these do not declare a space together."""
-    _check_parameters(parameters)
-    _check_vertices(vertices, parameters)
-    _check_edges(edges, vertices, parameters)
-    labels = {op for vertex in vertices for op in vertex.ops}
-    unknown = [op for op in zero if op not in labels]
-    if unknown:
-        raise SpaceError(
-            f"The zero operation {unknown[0]!r} is no vertex's; give a sequence of operations, "
-            'such as zero=["none"].'
-        )
 
 
 def _check_parameters(parameters: Sequence[Parameter]) -> None:
@@ -133,6 +213,16 @@ def _check_edges(
             )
         _check_condition(f"Edge {edge.source} -> {edge.target}", edge.when, parameters)
     _refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in edges])
+
+
+def _check_zero(zero: Sequence[Choice], vertices: Sequence[Vertex]) -> None:
+    labels = {op for vertex in vertices for op in vertex.ops}
+    unknown = [op for op in zero if op not in labels]
+    if unknown:
+        raise SpaceError(
+            f"The zero operation {unknown[0]!r} is no vertex's; give a sequence of operations, "
+            'such as zero=["none"].'
+        )
 
 
 def _check_condition(

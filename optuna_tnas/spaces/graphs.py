@@ -1,24 +1,26 @@
-"""Batches of labeled DAGs as arrays, and the removal of dead operations."""
+"""Architectures as labeled DAGs: batches of arrays, networkx graphs, and dead operations."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
 
-from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces.declaration import Choice
+from optuna_tnas.spaces.declaration import Declaration
+from optuna_tnas.spaces.declaration import INPUT
+from optuna_tnas.spaces.declaration import OUTPUT
+from optuna_tnas.spaces.declaration import Vertex
 
 
 if TYPE_CHECKING:
     import torch
 
 
-INPUT = "input"
-OUTPUT = "output"
 ABSENT = -1
 
 
@@ -46,7 +48,7 @@ class GraphBatch:
         return np.asarray(self.ops != ABSENT)
 
     def pruned(self) -> GraphBatch:
-        """The same graphs without the vertices on no path from input to output.
+        """Remove the vertices on no path from input to output.
 
         Input and output stay, even where nothing connects them.
         """
@@ -61,7 +63,7 @@ class GraphBatch:
         )
 
     def unique(self) -> tuple[GraphBatch, np.ndarray]:
-        """The distinct graphs, and for each graph of this batch its position among them."""
+        """Return the distinct graphs, and each graph's position among them (``B`` int64)."""
         n_slots = self.ops.shape[1]
         edges = self.adjacency.reshape(len(self), n_slots**2)
         flat = np.concatenate([self.ops.astype(np.int16), edges], axis=1)
@@ -70,16 +72,16 @@ class GraphBatch:
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
 
     def classes(self) -> tuple[GraphBatch, np.ndarray]:
-        """As :meth:`unique`, but graphs that differ in the numbering of vertices are the same.
+        """Return one graph of each isomorphism class, and each graph's class (``B`` int64).
 
-        So are the rare ones that color refinement (Weisfeiler-Lehman) cannot tell apart, which
-        no encoder that passes messages along edges tells apart either.
+        Classes are those of color refinement (Weisfeiler-Lehman). The rare graphs that it cannot
+        tell apart share a class; no encoder that passes messages along edges tells them apart.
         """
         _, first, inverse = np.unique(self._hashes(), return_index=True, return_inverse=True)
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
 
     def _hashes(self) -> np.ndarray:
-        """``B`` uint64: a vertex's color is a hash of its own and its neighbors' colors.
+        """Hash each graph by refining its vertices' colors until they stand: ``B`` uint64.
 
         Neighbors' hashes are added up, so their order does not matter; 64 bits leave no chance
         of collisions among the graphs that a machine can hold.
@@ -90,11 +92,16 @@ class GraphBatch:
         return np.asarray((mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
 
     def colors(self) -> np.ndarray:
-        """``B x V`` uint64: a hash of each vertex's operation."""
+        """Hash each vertex's operation: ``B x V`` uint64."""
         return mix(self.ops.astype(np.uint64), salt=1)
 
     def refined(self, colors: np.ndarray, *, readers: bool = True) -> np.ndarray:
-        """Hashes of each vertex's color, those of its inputs and, if asked, of its readers."""
+        """Hash each vertex's color with its inputs' colors: ``B x V`` uint64.
+
+        Args:
+            colors: ``B x V`` uint64.
+            readers: Whether the colors of the vertices that read it count too.
+        """
         edges = self.adjacency.astype(np.uint64)
         near = colors + np.einsum("buv,bu->bv", edges, mix(colors, salt=2))
         if readers:
@@ -103,7 +110,7 @@ class GraphBatch:
         return mix(near, salt=5)
 
     def tensors(self, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """``ops`` and ``adjacency`` as tensors on ``device`` (the CPU unless given)."""
+        """Copy ``ops`` and ``adjacency`` to tensors on ``device`` (the CPU unless given)."""
         import torch
 
         device = device or torch.device("cpu")
@@ -112,47 +119,14 @@ class GraphBatch:
             torch.from_numpy(np.ascontiguousarray(self.adjacency)).to(device),
         )
 
-    @classmethod
-    def from_networkx(
-        cls, graphs: Sequence[nx.DiGraph], vocabulary: Mapping[str, int]
-    ) -> GraphBatch:
-        """Pack any graphs with one input and one output, sorted topologically.
-
-        Raises:
-            SpaceError: If a graph has an operation that the vocabulary lacks.
-        """
-        n_slots = max(graph.number_of_nodes() for graph in graphs)
-        ops = np.full((len(graphs), n_slots), ABSENT, dtype=np.int64)
-        adjacency = np.zeros((len(graphs), n_slots, n_slots), dtype=bool)
-        for b, graph in enumerate(graphs):
-            slots = _slots(graph, n_slots)
-            for vertex, slot in slots.items():
-                ops[b, slot] = _op_id(graph.nodes[vertex]["op"], vocabulary)
-            for source, target in graph.edges:
-                adjacency[b, slots[source], slots[target]] = True
-        return cls(ops, adjacency)
-
-
-def _slots(graph: nx.DiGraph, n_slots: int) -> dict[object, int]:
-    """Slot of each vertex: input first, output last, the rest in topological order."""
-    inner = [v for v in nx.topological_sort(graph) if graph.nodes[v]["op"] not in (INPUT, OUTPUT)]
-    slots = {vertex: slot for slot, vertex in enumerate(inner, start=1)}
-    for vertex, op in graph.nodes(data="op"):
-        if op == INPUT:
-            slots[vertex] = 0
-        elif op == OUTPUT:
-            slots[vertex] = n_slots - 1
-    return slots
-
-
-def _op_id(op: str, vocabulary: Mapping[str, int]) -> int:
-    if op not in vocabulary:
-        raise SpaceError(f"Operation {op!r} is not one of the space's: {sorted(vocabulary)}.")
-    return vocabulary[op]
-
 
 def mix(x: np.ndarray, salt: int) -> np.ndarray:
-    """A hash of each uint64: the output function of SplitMix64 (Steele et al., OOPSLA 2014)."""
+    """Hash each uint64 with SplitMix64's output function (Steele et al., OOPSLA 2014).
+
+    Args:
+        x: An array of any shape.
+        salt: Selects one of many independent hash functions.
+    """
     x = x + np.uint64(salt * 0x9E3779B97F4A7C15 % 2**64)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -161,7 +135,7 @@ def mix(x: np.ndarray, salt: int) -> np.ndarray:
 
 
 def _reachable(adjacency: np.ndarray) -> np.ndarray:
-    """``B x V`` bool: the vertices that the first slot reaches, slots being topological."""
+    """Mark the vertices that the first slot reaches, in topological slots: ``B x V`` bool."""
     n_graphs, n_slots, _ = adjacency.shape
     reached = np.zeros((n_graphs, n_slots), dtype=bool)
     reached[:, 0] = True
@@ -170,8 +144,8 @@ def _reachable(adjacency: np.ndarray) -> np.ndarray:
     return reached
 
 
-def prune(graph: nx.DiGraph, zero: Sequence[str] = ()) -> nx.DiGraph:
-    """The graph that computes: without zero operations and what only they fed or consumed.
+def prune(graph: nx.DiGraph, zero: Sequence[Choice] = ()) -> nx.DiGraph:
+    """Remove the zero operations and all that lies on no path from input to output.
 
     Args:
         graph: One input, one output, node attribute ``op``.
@@ -183,3 +157,98 @@ def prune(graph: nx.DiGraph, zero: Sequence[str] = ()) -> nx.DiGraph:
     after = nx.descendants(kept, source) | {source}
     before = nx.ancestors(kept, sink) | {sink}
     return nx.DiGraph(kept.subgraph((after & before) | {source, sink}))
+
+
+# --- the graphs of a declaration ------------------------------------------------------------
+
+
+def declared_graphs(declaration: Declaration, X: np.ndarray) -> GraphBatch:
+    """Build the graphs of ``n x P`` architectures, zero operations among their vertices."""
+    n_slots = len(declaration.slots)
+    ops = np.full((len(X), n_slots), ABSENT, dtype=np.int64)
+    ops[:, 0] = declaration.vocabulary[INPUT]
+    ops[:, -1] = declaration.vocabulary[OUTPUT]
+    for slot, vertex in enumerate(declaration.vertices, start=1):
+        ops[:, slot] = _labels(declaration, vertex, X)
+    adjacency = np.zeros((len(X), n_slots, n_slots), dtype=bool)
+    for edge in declaration.edges:
+        adjacency[:, edge.source, edge.target] = edge.when.holds(X) if edge.when else True
+    present = ops != ABSENT
+    adjacency &= present[:, :, None] & present[:, None, :]
+    if declaration.leaves_to_output:
+        adjacency[:, 1:-1, -1] = present[:, 1:-1] & ~adjacency[:, 1:-1, 1:-1].any(axis=2)
+    return GraphBatch(ops, adjacency)
+
+
+def _labels(declaration: Declaration, vertex: Vertex, X: np.ndarray) -> np.ndarray:
+    """Look up the vertex's operation in each of ``n x P`` architectures: ``n`` int64."""
+    vocabulary = declaration.vocabulary
+    table = np.array([ABSENT if op is None else vocabulary[op] for op in vertex.ops])
+    position = np.zeros(len(X), dtype=np.int64)
+    for p in vertex.parameters:
+        position = position * len(declaration.parameters[p].choices) + X[:, p]
+    return np.asarray(table[position])
+
+
+def without_zeros(declaration: Declaration, batch: GraphBatch) -> GraphBatch:
+    """Remove the declaration's zero operations and their edges."""
+    dead = [declaration.vocabulary[op] for op in declaration.zero if op is not None]
+    ops = np.where(np.isin(batch.ops, dead), ABSENT, batch.ops)
+    kept = ops != ABSENT
+    return GraphBatch(ops, batch.adjacency & kept[:, :, None] & kept[:, None, :])
+
+
+def to_networkx(declaration: Declaration, row: np.ndarray) -> nx.DiGraph:
+    """Build one architecture's graph, nodes named as declared, with node attribute ``op``."""
+    batch = declared_graphs(declaration, row[None])
+    names, labels = declaration.slots, list(declaration.vocabulary)
+    graph = nx.DiGraph()
+    for name, op in zip(names, batch.ops[0], strict=True):
+        if op != ABSENT:
+            graph.add_node(name, op=labels[op])
+    graph.add_edges_from((names[u], names[v]) for u, v in np.argwhere(batch.adjacency[0]))
+    return graph
+
+
+def from_networkx(declaration: Declaration, graph: nx.DiGraph) -> np.ndarray | None:
+    """Find the choices (``P`` int64) that no vertex and no edge of the graph contradicts.
+
+    None if there are none. The graph may still be another than theirs: compare it with
+    :func:`to_networkx`.
+    """
+    domains = [set(range(len(p.choices))) for p in declaration.parameters]
+    for vertex in declaration.vertices:
+        _restrict_by_label(declaration, vertex, graph, domains)
+    _restrict_by_edges(declaration, graph, domains)
+    if not all(domains):
+        return None
+    return np.array([min(domain) for domain in domains], dtype=np.int64)
+
+
+def _restrict_by_label(
+    declaration: Declaration, vertex: Vertex, graph: nx.DiGraph, domains: list[set[int]]
+) -> None:
+    label = graph.nodes[vertex.name].get("op") if vertex.name in graph else None
+    choices = [range(len(declaration.parameters[p].choices)) for p in vertex.parameters]
+    rows = [c for c, op in zip(product(*choices), vertex.ops, strict=True) if op == label]
+    for k, p in enumerate(vertex.parameters):
+        domains[p] &= {row[k] for row in rows}
+
+
+def _restrict_by_edges(
+    declaration: Declaration, graph: nx.DiGraph, domains: list[set[int]]
+) -> None:
+    names = declaration.slots
+    for edge in declaration.edges:
+        source, target = names[edge.source], names[edge.target]
+        if edge.when is None or source not in graph or target not in graph:
+            continue
+        if (source, target) in graph.edges:
+            domains[edge.when.parameter] &= set(edge.when.choices)
+        else:
+            domains[edge.when.parameter] -= set(edge.when.choices)
+
+
+def same_graph(a: nx.DiGraph, b: nx.DiGraph) -> bool:
+    """Compare two graphs' named vertices, their operations and their edges."""
+    return dict(a.nodes(data="op")) == dict(b.nodes(data="op")) and set(a.edges) == set(b.edges)

@@ -47,7 +47,7 @@ class MobileNetV3Space(Space):
 
 
 def _exists(layer: int, depth: int) -> Condition:
-    """Holds where the stage, whose depth is parameter ``depth``, has the layer."""
+    """State that the stage, whose depth is parameter ``depth``, has the layer."""
     return Condition(depth, tuple(i for i, d in enumerate(DEPTHS) if d >= layer))
 
 
@@ -60,7 +60,7 @@ def _layer(stage: int, layer: int, depth: int, kernel: int) -> Vertex:
 
 
 def _chain() -> tuple[Edge, ...]:
-    """Input, layers and output in a chain; a stage is left after the layer that its depth says."""
+    """Chain input, layers and output; a stage ends after as many layers as its depth."""
     edges = [Edge(0, 1)]
     per_stage = 1 + 2 * len(LAYERS)
     for s in range(len(STAGES)):

@@ -1,4 +1,4 @@
-"""A space of which only some architectures can be had: those that were measured."""
+"""A space restricted to a list of its architectures."""
 
 from __future__ import annotations
 
@@ -9,15 +9,17 @@ from functools import cached_property
 
 import numpy as np
 
+from optuna_tnas.spaces.declaration import Declaration
+from optuna_tnas.spaces.rows import keys
 from optuna_tnas.spaces.space import Space
 
 
 @dataclass(frozen=True)
-class Measured(Space):
-    """A space of which only the measured architectures are to be suggested.
+class SubsetSpace(Space):
+    """A space of which only some architectures, such as the measured ones, are suggested.
 
     It is declared as the whole space is, so a surrogate of the one is a surrogate of the other.
-    However large the whole space is, this one can be listed.
+    It can be listed, however large the whole space is.
 
     Attributes:
         rows: ``m x P``, in lexicographic order.
@@ -26,28 +28,32 @@ class Measured(Space):
     rows: np.ndarray = field(default_factory=lambda: np.empty((0, 0)), compare=False, repr=False)
 
     @classmethod
-    def of(cls, space: Space, X: np.ndarray) -> Measured:
-        """The architectures of ``space`` that are among ``n x P``."""
-        declared = {f.name: getattr(space, f.name) for f in fields(space) if f.init}
+    def of(cls, space: Space, X: np.ndarray) -> SubsetSpace:
+        """Restrict ``space`` to the architectures ``n x P``; repeated ones count once."""
+        declared = {f.name: getattr(space, f.name) for f in fields(Declaration)}
         return cls(**declared, rows=np.unique(X, axis=0))
 
     @property
     def enumerable(self) -> bool:
-        """Always."""
+        """True: the architectures are listed already."""
         return True
 
     def enumerate(self) -> np.ndarray:
-        """``m x P``: every measured architecture, in lexicographic order."""
+        """Return the ``m x P`` architectures in lexicographic order."""
         return self.rows
 
-    def codes(self, X: np.ndarray) -> np.ndarray:
-        """``n`` int64: the places among :attr:`rows`, which hold all ``n x P``."""
-        return np.array([self._places[row.tobytes()] for row in X], dtype=np.int64)
+    def indices(self, X: np.ndarray) -> np.ndarray:
+        """Return the positions of ``n x P`` architectures among :attr:`rows`: ``n`` int64.
+
+        Raises:
+            KeyError: If an architecture is not in the subset.
+        """
+        return np.array([self._positions[key] for key in keys(X)], dtype=np.int64)
 
     @cached_property
-    def _places(self) -> dict[bytes, int]:
-        return {row.tobytes(): place for place, row in enumerate(self.rows)}
+    def _positions(self) -> dict[bytes, int]:
+        return {key: position for position, key in enumerate(keys(self.rows))}
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
-        """``n x P``: random measured architectures, each equally likely."""
+        """Draw ``n x P`` architectures, each of the subset equally likely."""
         return np.asarray(self.rows[rng.integers(0, len(self.rows), size=n)])

@@ -14,15 +14,15 @@ import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
-from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.storage import open_storage
+from optuna_tnas.studies.trials import encoded
+from optuna_tnas.studies.trials import values
 
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class MetaDataset:
         *,
         artifact_store: ArtifactStore | None = None,
     ) -> MetaDataset:
-        """Every study of an Optuna storage that searched this space.
+        """Read every study of an Optuna storage that searched this space.
 
         Args:
             storage: A URL such as ``"sqlite:///history.db"``, or a storage.
@@ -93,7 +93,7 @@ class MetaDataset:
         artifact_store: ArtifactStore | None = None,
         datasets: Mapping[str, DatasetSample] | None = None,
     ) -> MetaDataset:
-        """The given studies.
+        """Read the given studies.
 
         Args:
             studies: Past studies; one study is one task.
@@ -123,7 +123,7 @@ class MetaDataset:
         return cls(space, tuple(tasks), dict(left_out))
 
     def without(self, *names: str) -> MetaDataset:
-        """The history without the tasks of these names.
+        """Remove the tasks of these names.
 
         Raises:
             HistoryError: If there is no such task, or none would remain.
@@ -154,7 +154,7 @@ class MetaDataset:
 
 
 def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
-    """A study's usable trials, or None; what is left out is counted."""
+    """Read a study's usable trials, or None; count those that are left out and why."""
     if len(study.directions) > 1:
         left_out["multi-objective studies"] += 1
         return None
@@ -163,26 +163,20 @@ def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
     if not any(names & trial.distributions.keys() for trial in trials):
         left_out["studies of other spaces"] += 1
         return None
-    X, values = [], []
-    for trial in trials:
-        row = _row(trial, space, left_out)
-        if row is not None:
-            X.append(row)
-            values.append(trial.value)
-    if len(X) < 2:
+    rows = [(trial, _row(trial, space, left_out)) for trial in trials]
+    usable = [(trial, row) for trial, row in rows if row is not None]
+    if len(usable) < 2:
         left_out["studies with fewer than two usable trials"] += 1
         return None
-    y = np.array(values, dtype=np.float64)
-    sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
-    return Task(study.study_name, np.stack(X), sign * y)
+    y = values(study, [trial for trial, _ in usable])
+    return Task(study.study_name, np.stack([row for _, row in usable]), y)
 
 
 def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:
     if trial.state != TrialState.COMPLETE:
         left_out[f"trials that are {trial.state.name.lower()}"] += 1
         return None
-    try:
-        return space.encode(trial.params)
-    except SpaceError:
+    row = encoded(trial.params, space)
+    if row is None:
         left_out["trials whose parameters are not the space's"] += 1
-        return None
+    return row

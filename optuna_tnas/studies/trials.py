@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 import time
 from typing import Any
 
@@ -15,13 +17,13 @@ from optuna.trial import TrialState
 
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.spaces import Space
 
 
-# Choice positions rather than values: short enough for one attribute of any storage, so that a
-# reader never meets half of it.
-_CLAIM = "tnas:architecture"
+# A claim is a list of choice positions rather than values: short enough for one attribute of any
+# storage, so that a reader never meets half of it. The attribute's name ends with the space's
+# fingerprint, so that claims of another space's architectures are not seen.
+_CLAIM = "tnas:architecture:"
 # Where Optuna keeps what ``enqueue_trial`` fixed.
 _ENQUEUED = "fixed_params"
 # Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
@@ -29,8 +31,25 @@ _ENQUEUED = "fixed_params"
 _PATIENCE = 2.0
 
 
-def read_study(study: Study, space: Space, current: FrozenTrial) -> StudyData:
-    """Every architecture of the study but the current trial's.
+@dataclass(frozen=True)
+class Observations:
+    """A study's architectures and values.
+
+    Attributes:
+        X: ``n x P`` int64, architectures with a value.
+        y: ``n`` float64, their values, higher is better; infinite ones may be among them.
+        pending: ``p x P`` int64, architectures being evaluated.
+        avoided: ``m x P`` int64, architectures that are not to be suggested again.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    pending: np.ndarray
+    avoided: np.ndarray
+
+
+def read_study(study: Study, space: Space, current: FrozenTrial) -> Observations:
+    """Read every architecture of the study but the current trial's.
 
     Completed trials are observations; running ones are pending; neither they nor failed, pruned
     or waiting ones are to be suggested again. Trials without an architecture of the space do
@@ -42,17 +61,30 @@ def read_study(study: Study, space: Space, current: FrozenTrial) -> StudyData:
     rows = [(trial, architecture(trial, space)) for trial in _others(study, current)]
     known = [(trial, row) for trial, row in rows if row is not None]
     completed = [(t, row) for t, row in known if t.state == TrialState.COMPLETE]
-    sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
-    return StudyData(
+    return Observations(
         X=_stack((row for _, row in completed), space),
-        y=sign * np.array([t.value for t, _ in completed], dtype=np.float64),
+        y=values(study, [t for t, _ in completed]),
         pending=_stack((row for t, row in known if t.state == TrialState.RUNNING), space),
         avoided=_stack((row for _, row in known), space),
     )
 
 
+def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
+    """Return the values of ``n`` completed trials, signed so that higher is better: ``n``."""
+    sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+    return sign * np.array([trial.value for trial in completed], dtype=np.float64)
+
+
+def encoded(params: Mapping[str, Any], space: Space) -> np.ndarray | None:
+    """Convert a trial's parameters to an architecture (``P``); None if they are not one."""
+    try:
+        return space.encode(params)
+    except SpaceError:
+        return None
+
+
 def _others(study: Study, current: FrozenTrial) -> list[FrozenTrial]:
-    """All trials but the current one, from the storage itself.
+    """Return all trials but the current one, from the storage itself.
 
     Under Hyperband, ``study.get_trials`` shows one bracket. Completed trials of the others had
     the same resource, and their architectures are not to be evaluated again either.
@@ -66,17 +98,18 @@ def _stack(rows: Iterable[np.ndarray], space: Space) -> np.ndarray:
 
 
 def architecture(trial: FrozenTrial, space: Space) -> np.ndarray | None:
-    """The trial's architecture: its parameters, or what it was given to evaluate."""
+    """Return the architecture (``P``) that the trial evaluates or is going to; None without one.
+
+    Raises:
+        StudyError: If the trial has a parameter of the space's with other choices.
+    """
     _check_choices(trial, space)
-    try:
-        return space.encode(_params(trial, space))
-    except SpaceError:
-        return None
+    return encoded(_params(trial, space), space)
 
 
 def _params(trial: FrozenTrial, space: Space) -> Mapping[str, Any]:
-    """What the trial evaluates or, as far as it has said so, is about to evaluate."""
-    claim = trial.system_attrs.get(_CLAIM)
+    """Return the parameters that the trial has, was enqueued with or has claimed."""
+    claim = trial.system_attrs.get(_claim_key(space))
     if claim is None or trial.state.is_finished():
         return given(trial)
     return {**space.decode(np.array(claim), inactive=True), **given(trial)}
@@ -94,17 +127,21 @@ def _check_choices(trial: FrozenTrial, space: Space) -> None:
 
 
 def given(trial: FrozenTrial) -> Mapping[str, Any]:
-    """What the trial's parameters already are: enqueued values and suggested ones."""
+    """Return the parameters that the trial already has: enqueued and suggested ones."""
     return {**trial.system_attrs.get(_ENQUEUED, {}), **trial.params}
 
 
-def claim(study: Study, trial: FrozenTrial, row: np.ndarray) -> None:
-    """Tell all workers which architecture this trial is about to evaluate."""
-    study._storage.set_trial_system_attr(trial._trial_id, _CLAIM, row.tolist())
+def _claim_key(space: Space) -> str:
+    return _CLAIM + space.named_fingerprint
+
+
+def claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> None:
+    """Tell all workers which architecture (``P``) this trial is about to evaluate."""
+    study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), row.tolist())
 
 
 def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> bool:
-    """Whether the claimed architecture is this trial's alone; if not, the claim is withdrawn.
+    """Return whether the claimed architecture is this trial's alone; else withdraw the claim.
 
     Every worker writes its claim before it looks for others', so of two equal claims at least
     one worker sees the other's. It gives way to a trial that is older or already evaluates the
@@ -115,20 +152,20 @@ def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) 
     while rivals := _rivals(study, space, trial, row):
         prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
         if prevails or time.monotonic() > deadline:
-            study._storage.set_trial_system_attr(trial._trial_id, _CLAIM, None)
+            study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), None)
             return False
         time.sleep(0.01)
     return True
 
 
 def _rivals(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> list[FrozenTrial]:
-    """The other trials with the same architecture, whatever their state."""
+    """Find the other trials with the same architecture, whatever their state."""
     wanted = space.decode(row).items()
     return [t for t in _others(study, trial) if wanted <= _params(t, space).items()]
 
 
 def _decided(trial: FrozenTrial, space: Space) -> bool:
-    """Whether the trial's architecture stands: Optuna stores parameters once they are chosen."""
+    """Tell whether the trial's architecture is final: Optuna stores parameters once chosen."""
     return trial.state != TrialState.RUNNING or not space.distributions().keys().isdisjoint(
         trial.params
     )

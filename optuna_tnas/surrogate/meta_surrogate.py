@@ -14,12 +14,12 @@ import torch
 
 from optuna_tnas import checkpoint
 from optuna_tnas.config import Config
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
 from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces import Measured
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces import SubsetSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.paper import PaperModel
@@ -144,7 +144,7 @@ class MetaSurrogate:
 
     def restricted_to(self, X: np.ndarray) -> MetaSurrogate:
         """Copy for a search among ``n x P`` architectures only."""
-        space = Measured.of(self.space, X)
+        space = SubsetSpace.of(self.space, X)
         twin = self._with_space(space)
         known = (self.warm_start[:, None] == space.rows).all(axis=2).any(axis=1)
         twin.warm_start = self.warm_start[known]

@@ -11,8 +11,9 @@ from optuna.artifacts import FileSystemArtifactStore
 import pytest
 import torch
 
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
+from optuna_tnas.datasets.sample import _MIN_PER_CLASS
 from optuna_tnas.errors import DatasetError
 
 
@@ -165,7 +166,7 @@ def test_large_classes_are_sampled_and_small_ones_kept() -> None:
 def test_many_classes_share_the_room() -> None:
     names = np.arange(50_000) % 1000
     sample = DatasetSample.from_features(np.zeros((50_000, 1)), names)
-    assert (np.bincount(sample.labels) == sample._MIN_PER_CLASS).all()
+    assert (np.bincount(sample.labels) == _MIN_PER_CLASS).all()
 
 
 def test_only_the_sampled_rows_of_a_huge_array_are_read(tmp_path: Path) -> None:

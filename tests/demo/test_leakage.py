@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.demo.image_sets import digits
 from optuna_tnas.demo.leakage import overlapping
 from optuna_tnas.demo.shipped_history import shipped_history

@@ -12,6 +12,7 @@ import torch
 from optuna_tnas.encoders import ArchitectureEncoder
 from optuna_tnas.spaces import GraphBatch
 from optuna_tnas.spaces import NASBench201Space
+from tests.networkx_graphs import from_networkx
 
 
 OPS = {"input": 0, "output": 1, "conv": 2, "pool": 3, "skip": 4}
@@ -42,7 +43,7 @@ def random_dags(n: int) -> list[nx.DiGraph]:
 
 
 def encode(encoder: ArchitectureEncoder, graphs: list[nx.DiGraph]) -> torch.Tensor:
-    return encoder(*GraphBatch.from_networkx(graphs, OPS).tensors())
+    return encoder(*from_networkx(graphs, OPS).tensors())
 
 
 def gru(cell: torch.nn.GRUCell, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -97,7 +98,7 @@ def test_does_not_depend_on_how_vertices_are_numbered(encoder: ArchitectureEncod
     rng = np.random.default_rng(1)
     graphs = [graph for graph in random_dags(60) if graph.number_of_edges()]
     others = [relabeled(graph, rng) for graph in graphs]
-    ops, other_ops = (GraphBatch.from_networkx(g, OPS).ops for g in (graphs, others))
+    ops, other_ops = (from_networkx(g, OPS).ops for g in (graphs, others))
     assert (ops != other_ops).any(axis=1).sum() > 10  # the numbering did change
     torch.testing.assert_close(encode(encoder, graphs), encode(encoder, others))
 
@@ -110,7 +111,7 @@ def test_does_not_depend_on_the_rest_of_the_batch(encoder: ArchitectureEncoder) 
 
 
 def test_absent_slots_anywhere_change_nothing(encoder: ArchitectureEncoder) -> None:
-    ops, adjacency = GraphBatch.from_networkx(random_dags(20), OPS).tensors()
+    ops, adjacency = from_networkx(random_dags(20), OPS).tensors()
     rng = np.random.default_rng(2)
     n_slots = ops.shape[1]
     inner = rng.choice(np.arange(1, n_slots + 2), n_slots - 2, replace=False)

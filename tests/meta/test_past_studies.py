@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import past_studies
 from optuna_tnas.spaces import Space

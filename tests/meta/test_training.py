@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import DatasetSample
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.meta.training import hold_out

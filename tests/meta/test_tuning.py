@@ -14,7 +14,7 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_tnas.config import Config
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import StudyError
 from optuna_tnas.meta import training
 from optuna_tnas.meta.training import meta_train

@@ -12,8 +12,8 @@ import torch
 from optuna_tnas.search import acquisition as acquisition_module
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.suggester import informative
-from optuna_tnas.search.suggester import StudyData
 from optuna_tnas.search.suggester import Suggester
+from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.past import PastStudies
 
@@ -30,11 +30,11 @@ def surrogate(surrogate_of: Callable[[str], MetaSurrogate]) -> MetaSurrogate:
 
 def study(
     X: np.ndarray, y: np.ndarray | None = None, pending: np.ndarray | None = None
-) -> StudyData:
+) -> Observations:
     X = np.asarray(X, dtype=np.int64).reshape(-1, 3)
     running = X[:0] if pending is None else np.asarray(pending, dtype=np.int64).reshape(-1, 3)
     values = X.sum(axis=1).astype(float) if y is None else y
-    return StudyData(X, values, running, np.concatenate([X, running]))
+    return Observations(X, values, running, np.concatenate([X, running]))
 
 
 def rng() -> np.random.Generator:
@@ -246,7 +246,7 @@ def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
         return real(function, candidates)  # type: ignore[arg-type]
 
     monkeypatch.setattr(acquisition_module, "_evaluate", counting)
-    known = StudyData(X, X.sum(axis=1).astype(float), running, rows)
+    known = Observations(X, X.sum(axis=1).astype(float), running, rows)
     suggester = Suggester(surrogate, None)
     row = suggester.suggest(known, {}, rng())
     assert row.tobytes() not in {other.tobytes() for other in rows}

@@ -7,6 +7,7 @@ import pytest
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import GraphBatch
 from optuna_tnas.spaces import prune
+from tests.networkx_graphs import from_networkx
 
 
 def random_batch(n: int, n_slots: int, seed: int) -> GraphBatch:
@@ -138,7 +139,7 @@ def test_classes_of_renumbered_random_graphs():
         graph = networkx_graph(batch, b)
         names = dict(zip(graph, rng.permutation(100)[: len(graph)].tolist(), strict=True))
         renumbered.append(nx.relabel_nodes(graph, names))
-    again = GraphBatch.from_networkx(renumbered, VOCABULARY)
+    again = from_networkx(renumbered, VOCABULARY)
     both = GraphBatch(
         np.concatenate([batch.ops, again.ops]),
         np.concatenate([batch.adjacency, again.adjacency]),
@@ -158,7 +159,7 @@ def test_from_networkx_gives_isomorphic_graphs():
         mixed.add_nodes_from((f"n{v}", graph.nodes[v]) for v in nodes)
         mixed.add_edges_from((f"n{u}", f"n{v}") for u, v in graph.edges)
         shuffled.append(mixed)
-    packed = GraphBatch.from_networkx(shuffled, VOCABULARY)
+    packed = from_networkx(shuffled, VOCABULARY)
     assert len(packed) == len(graphs)
     assert np.array_equal(packed.adjacency, np.triu(packed.adjacency, k=1))
     assert (packed.ops[:, 0] == 0).all() and (packed.ops[:, -1] == 1).all()
@@ -171,7 +172,7 @@ def test_from_networkx_packs_graphs_of_a_space(make_space, isomorphism_classes):
     space = make_space("optional_edges")
     X = space.enumerate()[::151]
     pruned = [prune(space.to_graph(space.decode(row)), space.zero) for row in X]
-    packed = GraphBatch.from_networkx(pruned, space.vocabulary)
+    packed = from_networkx(pruned, space.vocabulary)
     direct = space.to_graphs(X).pruned()
     assert packed.present.sum() == direct.present.sum()
     assert packed.adjacency.sum() == direct.adjacency.sum()
@@ -183,7 +184,7 @@ def test_from_networkx_names_the_unknown_operation():
     graph = nx.DiGraph([("in", "a"), ("a", "out")])
     nx.set_node_attributes(graph, {"in": "input", "a": "dil_conv", "out": "output"}, "op")
     with pytest.raises(SpaceError, match=r"'dil_conv' is not one of the space's.*'op5'"):
-        GraphBatch.from_networkx([graph], VOCABULARY)
+        from_networkx([graph], VOCABULARY)
 
 
 def test_tensors_hold_the_same_numbers():

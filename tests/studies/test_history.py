@@ -18,7 +18,7 @@ from optuna.trial import create_trial
 from optuna.trial import TrialState
 import pytest
 
-from optuna_tnas.datasets.sample import DatasetSample
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.spaces import CellSpace

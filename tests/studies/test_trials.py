@@ -47,7 +47,7 @@ def frozen(study: Study, trial: Trial) -> FrozenTrial:
     return study._storage.get_trial(trial._trial_id)
 
 
-def read(study: Study) -> trials.StudyData:
+def read(study: Study) -> trials.Observations:
     return trials.read_study(study, SPACE, running(study)[1])
 
 
@@ -112,7 +112,7 @@ def test_other_choices_are_refused_by_name():
 def test_a_claim_is_pending_until_the_trial_ends_without_it():
     study = optuna.create_study()
     trial, current = running(study)
-    trials.claim(study, current, ROWS[4])
+    trials.claim(study, SPACE, current, ROWS[4])
     assert np.array_equal(read(study).pending, ROWS[[4]])
     study.tell(trial, state=TrialState.FAIL)
     assert len(read(study).avoided) == 0
@@ -121,7 +121,7 @@ def test_a_claim_is_pending_until_the_trial_ends_without_it():
 def test_parameters_count_more_than_the_claim():
     study = optuna.create_study()
     trial, current = running(study)
-    trials.claim(study, current, ROWS[-1])
+    trials.claim(study, SPACE, current, ROWS[-1])
     trial.suggest_categorical("op_a", ["x", "y", "z"])
     row = trials.architecture(frozen(study, trial), SPACE)
     assert SPACE.decode(row)["op_a"] == trial.params["op_a"]
@@ -139,7 +139,7 @@ def keep(study: Study, trial: FrozenTrial, row: np.ndarray, space: Space = SPACE
 def test_a_claim_gives_way_to_a_finished_trial(state):
     study = optuna.create_study()
     _, current = running(study)
-    trials.claim(study, current, ROWS[0])
+    trials.claim(study, SPACE, current, ROWS[0])
     add(study, ROWS[0], state, 1.0 if state == TrialState.COMPLETE else None)
     assert not keep(study, current, ROWS[0])
     assert len(read(study).pending) == 0  # withdrawn
@@ -149,7 +149,7 @@ def test_a_claim_gives_way_to_an_older_one():
     study = optuna.create_study()
     (_, older), (_, younger) = running(study), running(study)
     for trial in (older, younger):
-        trials.claim(study, trial, ROWS[0])
+        trials.claim(study, SPACE, trial, ROWS[0])
     assert not keep(study, younger, ROWS[0])
     assert keep(study, older, ROWS[0])
 
@@ -158,7 +158,7 @@ def test_an_older_claim_waits_until_the_younger_one_gave_way():
     study = optuna.create_study()
     (_, older), (_, younger) = running(study), running(study)
     for trial in (older, younger):
-        trials.claim(study, trial, ROWS[0])
+        trials.claim(study, SPACE, trial, ROWS[0])
     with ThreadPoolExecutor(1) as pool:
         kept = pool.submit(keep, study, older, ROWS[0])
         assert not wait([kept], timeout=0.1).done
@@ -171,7 +171,7 @@ def test_a_claim_gives_way_to_a_younger_trial_under_way():
     _, older = running(study)
     younger, _ = running(study)
     row = SPACE.encode(SPACE.suggest(younger))
-    trials.claim(study, older, row)
+    trials.claim(study, SPACE, older, row)
     assert not keep(study, older, row)
 
 
@@ -180,7 +180,7 @@ def test_a_claim_does_not_wait_forever_for_a_dead_process(monkeypatch):
     study = optuna.create_study()
     (_, older), (_, younger) = running(study), running(study)
     for trial in (older, younger):
-        trials.claim(study, trial, ROWS[0])
+        trials.claim(study, SPACE, trial, ROWS[0])
     assert not keep(study, older, ROWS[0])
 
 
@@ -188,7 +188,7 @@ def test_different_claims_stand():
     study = optuna.create_study()
     current = [running(study)[1] for _ in ROWS]
     for trial, row in zip(current, ROWS, strict=True):
-        trials.claim(study, trial, row)
+        trials.claim(study, SPACE, trial, row)
     assert all(keep(study, t, row) for t, row in zip(current, ROWS, strict=True))
 
 
@@ -197,7 +197,7 @@ def test_one_of_many_simultaneous_claims_is_kept(run_together: Callable):
     current = [running(study)[1] for _ in range(8)]
 
     def contend(trial: FrozenTrial) -> bool:
-        trials.claim(study, trial, ROWS[0])
+        trials.claim(study, SPACE, trial, ROWS[0])
         return keep(study, trial, ROWS[0])
 
     assert sum(run_together(contend, current)) == 1

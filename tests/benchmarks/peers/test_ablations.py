@@ -13,7 +13,7 @@ from benchmarks.peers import Setting
 from benchmarks.peers._flat import FlatSurrogate
 from benchmarks.peers._one_hot import one_hot
 from optuna_tnas import MetaSurrogate
-from optuna_tnas.datasets.sample import N_FEATURES
+from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.spaces import MobileNetV3Space
 from tests.benchmarks.peers import small
