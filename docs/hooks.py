@@ -18,7 +18,9 @@ from mkdocs.structure.pages import Page
 
 
 _PICTURES = "benchmarks/results"
-_LINK = re.compile(r"(?P<picture>!?)\[(?P<text>[^]]*)\]\((?P<target>\.\.?/[^)#\s]+)(?:#[^)\s]*)?\)")
+_LINK = re.compile(
+    r"(?P<picture>!?)\[(?P<text>[^]]*)\]\((?P<target>\.\.?/[^)#\s]+)(?:#[^)\s]*)?\)"
+)
 _ROLE = re.compile(r":\w+:<code>(?:~[\w.]*?(?P<last>\w+)|(?P<whole>[\w.]+))</code>")
 
 
