@@ -37,7 +37,7 @@ def test_each_part_makes_a_difference(setting: Setting) -> None:
     disagreeing = (*setting.history, small.past("c", 2, sign=-1.0))
     setting = replace(setting, history=disagreeing)
     found = [search(setting, method) for method in (*METHODS, "tnas")]
-    assert len(METHODS) == 6
+    assert len(METHODS) == 5
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 
 
@@ -49,7 +49,7 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     X = SPACE.sample(20, np.random.default_rng(0))
     whole = meta_trained(setting, "default")
     expected, blocks = inputs(whole, X), whole.study_model(None).features.blocks
-    latents, structure, predictions = blocks.latents, blocks.structure, blocks.predictions
+    latents, structure, prior_mean = blocks.latents, blocks.structure, blocks.prior_mean
     shallow = inputs(_parts.without_deep_kernel(setting), X)
     assert not shallow[:, latents].any()
     assert torch.equal(shallow[:, structure], expected[:, structure])
@@ -58,10 +58,10 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     assert not flat[:, left.structure].any()
     assert torch.equal(flat[:, left.latents], expected[:, latents])
     new = inputs(_parts.without_past(setting), X)
-    assert torch.equal(new, expected[:, : predictions.start])
-    for other, place in ((shallow, predictions), (flat, left.predictions)):
+    assert torch.equal(new, expected[:, : prior_mean.start])
+    for other, place in ((shallow, prior_mean), (flat, left.prior_mean)):
         assert (other[:, place].std(dim=0) > 0).all()
-        assert not torch.allclose(other[:, place], expected[:, predictions])
+        assert not torch.allclose(other[:, place], expected[:, prior_mean])
 
 
 def fitted(surrogate: MetaSurrogate, X: np.ndarray, y: Tensor) -> Mixture:
