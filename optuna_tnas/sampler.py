@@ -89,6 +89,7 @@ class TNASSampler(BaseSampler):
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
+        self._finished = trials.FinishedTrials()
         self._lock = Lock()
 
     @classmethod
@@ -110,10 +111,12 @@ class TNASSampler(BaseSampler):
         return self._suggester.surrogate.space
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_lock"}
+        left_out = ("_lock", "_finished")
+        return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
+        self._finished = trials.FinishedTrials()
         self._lock = Lock()
 
     def reseed_rng(self) -> None:
@@ -174,13 +177,13 @@ class TNASSampler(BaseSampler):
             if attempt > 0:  # let those who claimed the same one not do so again
                 time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
             with self._lock, controlled_numerics():
-                data = trials.read_study(study, self.space, trial)
+                data = trials.read_study(study, self.space, trial, self._finished)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
                 trials.claim(study, self.space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            if inevitable or trials.keep_claim(study, self.space, trial, row):
+            if inevitable or trials.keep_claim(study, self.space, trial, row, self._finished):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         return row

@@ -32,7 +32,8 @@ class Condition:
 
     def holds(self, X: np.ndarray) -> np.ndarray:
         """Evaluate the condition on ``n x P`` architectures: ``n`` bool."""
-        return np.isin(X[:, self.parameter], self.choices)
+        chosen = X[:, self.parameter]
+        return np.logical_or.reduce([chosen == choice for choice in self.choices])
 
 
 @dataclass(frozen=True)

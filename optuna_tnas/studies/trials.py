@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 import time
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
@@ -48,7 +50,30 @@ class Observations:
     avoided: np.ndarray
 
 
-def read_study(study: Study, space: Space, current: FrozenTrial) -> Observations:
+class FinishedTrials:
+    """The architectures of finished trials, which never change.
+
+    They are kept as long as their storage, so that a suggestion reads only what is new. Nothing
+    but the time depends on what is kept.
+    """
+
+    def __init__(self) -> None:
+        self._rows: WeakKeyDictionary[BaseStorage, dict[int, np.ndarray | None]]
+        self._rows = WeakKeyDictionary()
+
+    def architecture(self, study: Study, trial: FrozenTrial, space: Space) -> np.ndarray | None:
+        """Return what :func:`architecture` does."""
+        if not trial.state.is_finished():
+            return architecture(trial, space)
+        rows = self._rows.setdefault(study._storage, {})
+        if trial._trial_id not in rows:
+            rows[trial._trial_id] = architecture(trial, space)
+        return rows[trial._trial_id]
+
+
+def read_study(
+    study: Study, space: Space, current: FrozenTrial, finished: FinishedTrials | None = None
+) -> Observations:
     """Read every architecture of the study but the current trial's.
 
     Completed trials are observations; running ones are pending; neither they nor failed, pruned
@@ -58,7 +83,8 @@ def read_study(study: Study, space: Space, current: FrozenTrial) -> Observations
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
     """
-    rows = [(trial, architecture(trial, space)) for trial in _others(study, current)]
+    finished = finished or FinishedTrials()
+    rows = [(t, finished.architecture(study, t, space)) for t in _others(study, current)]
     known = [(trial, row) for trial, row in rows if row is not None]
     completed = [(t, row) for t, row in known if t.state == TrialState.COMPLETE]
     return Observations(
@@ -140,7 +166,13 @@ def claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> No
     study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), row.tolist())
 
 
-def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> bool:
+def keep_claim(
+    study: Study,
+    space: Space,
+    trial: FrozenTrial,
+    row: np.ndarray,
+    finished: FinishedTrials | None = None,
+) -> bool:
     """Return whether the claimed architecture is this trial's alone; else withdraw the claim.
 
     Every worker writes its claim before it looks for others', so of two equal claims at least
@@ -149,7 +181,8 @@ def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) 
     claim. So one of those who claim an architecture at the same time keeps it.
     """
     deadline = time.monotonic() + _PATIENCE
-    while rivals := _rivals(study, space, trial, row):
+    finished = finished or FinishedTrials()
+    while rivals := _rivals(study, space, trial, row, finished):
         prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
         if prevails or time.monotonic() > deadline:
             study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), None)
@@ -158,10 +191,13 @@ def keep_claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) 
     return True
 
 
-def _rivals(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> list[FrozenTrial]:
+def _rivals(
+    study: Study, space: Space, trial: FrozenTrial, row: np.ndarray, finished: FinishedTrials
+) -> list[FrozenTrial]:
     """Find the other trials with the same architecture, whatever their state."""
-    wanted = space.decode(row).items()
-    return [t for t in _others(study, trial) if wanted <= _params(t, space).items()]
+    wanted = row.tolist()
+    others = [(t, finished.architecture(study, t, space)) for t in _others(study, trial)]
+    return [t for t, other in others if other is not None and other.tolist() == wanted]
 
 
 def _decided(trial: FrozenTrial, space: Space) -> bool:
