@@ -27,7 +27,7 @@ from optuna_tnas.spaces import NASBench201Space
 from tests.sqlite import is_made
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SPACE = NASBench201Space()
 TINY = Recipe(width=4, resolution=8, epochs=1, batch_size=16)
 SCRIPT = """

@@ -1,0 +1,1 @@
+"""Programs that make what the package ships: its history, checkpoints and pictures."""
