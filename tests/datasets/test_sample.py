@@ -1,4 +1,4 @@
-"""Samples of data sets: from arrays of all kinds, to phi and to files."""
+"""Samples of data sets: from arrays of all kinds, and drawn."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import optuna
-from optuna.artifacts import FileSystemArtifactStore
 import pytest
 import torch
 
@@ -15,16 +13,8 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.datasets.sample import _MIN_PER_CLASS
 from optuna_tnas.errors import DatasetError
-
-
-def images(*shape: int, seed: int = 0) -> np.ndarray:
-    """Noise of every frequency, uint8."""
-    rng = np.random.default_rng(seed)
-    return rng.integers(0, 256, size=shape, dtype=np.uint8)
-
-
-def labels(n: int, n_classes: int = 3) -> np.ndarray:
-    return np.arange(n) % n_classes
+from tests.datasets.arrays import images
+from tests.datasets.arrays import labels
 
 
 # --- from arrays ----------------------------------------------------------------------------
@@ -229,43 +219,6 @@ def test_bad_features_are_refused_with_a_remedy(kind: str) -> None:
         DatasetSample.from_features(data, classes)
 
 
-# --- from a network -------------------------------------------------------------------------
-
-
-def network() -> torch.nn.Sequential:
-    torch.manual_seed(0)
-    layers = [torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4), torch.nn.Dropout()]
-    pooled = [torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten()]
-    return torch.nn.Sequential(*layers, *pooled)
-
-
-def test_a_network_sees_images_as_imagenets() -> None:
-    """One channel each, and three: means of resized images, less ImageNet's."""
-    flatten = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
-    data = np.stack([np.full((9, 7, 3), value, np.uint8) for value in (0, 255)])
-    sample = DatasetSample.from_network(data, [0, 1], flatten, side=16)
-    black, white = sample.points[sample.points[:, 0].argsort()]
-    np.testing.assert_allclose(black, [-2.118, -2.036, -1.804], atol=1e-3)
-    np.testing.assert_allclose(white, [2.249, 2.429, 2.640], atol=1e-3)
-
-
-@pytest.mark.parametrize("shape", [(12, 12), (12, 12, 1), (20, 8, 3)])
-def test_embeddings_do_not_depend_on_the_batch_nor_on_the_mode(shape: tuple[int, ...]) -> None:
-    data, net = images(120, *shape), network()
-    sample = DatasetSample.from_network(data, labels(120), net.train(), side=16)
-    assert net.training
-    assert sample.n_features == 4
-    few = DatasetSample.from_network(data[:3], labels(3), net.eval(), side=16)
-    assert not net.training
-    for point in few.points:
-        assert np.abs(sample.points - point).max(axis=1).min() < 1e-5
-
-
-def test_a_network_whose_output_is_no_vector_is_refused() -> None:
-    with pytest.raises(DatasetError, match=r"shape \(9, 4, 14, 14\).*Flatten"):
-        DatasetSample.from_network(images(9, 8, 8), labels(9), network()[:3], side=16)
-
-
 # --- drawing --------------------------------------------------------------------------------
 
 
@@ -298,84 +251,6 @@ def test_each_draw_is_another_and_each_point_has_its_turn(uneven: DatasetSample)
     assert {value for row in drawn for value in row} == set(range(1, 10))
     again = tuple(sorted(uneven.draw(9, 3, np.random.default_rng(0))[0][0, :, 0]))
     assert again == drawn[0]
-
-
-# --- files and studies ----------------------------------------------------------------------
-
-
-def test_bytes_keep_the_sample() -> None:
-    sample = DatasetSample.from_arrays(images(30, 16, 16, 3), labels(30))
-    again = DatasetSample.from_bytes(sample.to_bytes())
-    np.testing.assert_allclose(again.points, sample.points, rtol=1e-3, atol=1e-3)
-    assert again.points.dtype == np.float32
-    assert (again.labels == sample.labels).all()
-    assert again.labels.dtype == np.int64
-    assert len(sample.to_bytes()) < 0.7 * sample.points.nbytes
-
-
-@pytest.mark.parametrize(("scale", "offset"), [(1e5, 0), (1e-9, 0), (1, 2000), (0, 7), (1, 0)])
-def test_bytes_keep_features_of_any_unit(scale: float, offset: float) -> None:
-    features = scale * np.random.default_rng(0).standard_normal((30, 4)) + offset
-    sample = DatasetSample.from_features(features, labels(30))
-    again = DatasetSample.from_bytes(sample.to_bytes())
-    tolerance = 0.1 * scale if scale else 0.01
-    np.testing.assert_allclose(again.points, sample.points, rtol=0, atol=tolerance)
-
-
-def test_bytes_keep_many_classes() -> None:
-    sample = DatasetSample.from_features(np.zeros((40_000, 1)), np.arange(40_000))
-    assert DatasetSample.from_bytes(sample.to_bytes()).n_classes == 40_000
-
-
-@pytest.mark.parametrize("length", [0, 1, 10, 100, -1, -30])
-def test_damaged_bytes_are_refused(length: int) -> None:
-    content = DatasetSample.from_arrays(images(30, 16, 16), labels(30)).to_bytes()
-    with pytest.raises(DatasetError, match="Not a data set sample"):
-        DatasetSample.from_bytes(content[:length])
-
-
-@pytest.mark.parametrize(
-    ("points", "classes"),
-    [
-        (np.zeros((4, 2)), np.array([0, 2, 0, 2])),
-        (np.zeros((4, 2)), np.array([-1, 0, 0, 1])),
-        (np.zeros((4, 2)), np.array([0, 1])),
-        (np.zeros((0, 2)), np.array([], dtype=np.int64)),
-        (np.zeros(4), np.array([0, 1, 0, 1])),
-        (np.full((4, 2), np.nan), np.array([0, 1, 0, 1])),
-        (np.array([{}] * 4), np.array([0, 1, 0, 1])),
-    ],
-)
-def test_foreign_files_are_refused(
-    tmp_path: Path, points: np.ndarray, classes: np.ndarray
-) -> None:
-    np.savez(tmp_path / "sample.npz", points=points, labels=classes)
-    with pytest.raises(DatasetError, match="Not a data set sample"):
-        DatasetSample.from_bytes((tmp_path / "sample.npz").read_bytes())
-
-
-@pytest.mark.parametrize("in_memory", [True, False])
-def test_a_study_carries_its_sample(tmp_path: Path, in_memory: bool) -> None:
-    store = FileSystemArtifactStore(tmp_path)
-    storage = None if in_memory else f"sqlite:///{tmp_path}/study.db"
-    study = optuna.create_study(storage=storage)
-    assert DatasetSample.attached_to(study, store) is None
-    for seed in range(6):  # the one that was attached last counts, however storages order them
-        sample = DatasetSample.from_arrays(images(9, 8, 8, seed=seed), labels(9))
-        sample.attach(study, store)
-        found = DatasetSample.attached_to(study, store)
-        assert found is not None
-        np.testing.assert_allclose(found.points, sample.points, rtol=1e-3, atol=1e-2)
-
-
-def test_other_artifacts_of_the_study_are_left_alone(tmp_path: Path) -> None:
-    store = FileSystemArtifactStore(tmp_path)
-    study = optuna.create_study()
-    (tmp_path / "notes.npz").write_text("mine")
-    optuna.artifacts.upload_artifact(
-        study_or_trial=study, file_path=str(tmp_path / "notes.npz"), artifact_store=store
-    )
-    assert DatasetSample.attached_to(study, store) is None
 
 
 def test_repr_says_what_it_is() -> None:

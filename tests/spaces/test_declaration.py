@@ -1,7 +1,11 @@
-"""What a declaration must not say."""
+"""Parts of a declaration: made plain, or refused."""
 
 from __future__ import annotations
 
+import enum
+import json
+
+import numpy as np
 import pytest
 
 from optuna_tnas.errors import SpaceError
@@ -57,3 +61,72 @@ def test_a_zero_operation_that_no_vertex_has_is_refused(zero):
     """A bare string is a sequence of letters."""
     with pytest.raises(SpaceError, match=r"The zero operation '.*' is no vertex's"):
         CellSpace([Node("a", ["none", "conv"])], zero=zero)
+
+
+class Op(enum.StrEnum):
+    CONV = "conv"
+    POOL = "pool"
+
+
+class MixedOp(str, enum.Enum):  # noqa: UP042 - what users of older versions write
+    CONV = "conv"
+    POOL = "pool"
+
+
+class Width(enum.IntEnum):
+    NARROW = 3
+    WIDE = 5
+
+
+@pytest.mark.parametrize(
+    ("ops", "plain"),
+    [
+        (list(Op), ["conv", "pool"]),
+        (list(MixedOp), ["conv", "pool"]),
+        (list(np.array(["conv", "pool"])), ["conv", "pool"]),
+        (np.array(["conv", "pool"]), ["conv", "pool"]),
+        (list(Width), [3, 5]),
+        (list(np.array([3, 5])), [3, 5]),
+        (np.array([3, 5]), [3, 5]),
+        (list(np.array([0.5, 2.0])), [0.5, 2.0]),
+        (list(np.array([False, True])), [False, True]),
+    ],
+    ids=str,
+)
+def test_choices_and_operations_become_plain_values(ops, plain):
+    space = CellSpace([Node("a", ops), Node("b", ops, ["a"])], zero=ops[:1])
+    same = CellSpace([Node("a", plain), Node("b", plain, ["a"])], zero=plain[:1])
+    kinds = [{type(v) for v in values} for values in (_values(space), _values(same))]
+    assert kinds[0] == kinds[1] == {type(plain[0])}
+    assert space.fingerprint == same.fingerprint
+    assert json.loads(json.dumps(space.declaration())) == space.declaration()
+    row = space.encode({"op_a": ops[1], "op_b": ops[0]})  # the user's own values are understood
+    assert space.decode(row) == {"op_a": plain[1], "op_b": plain[0]}
+
+
+def _values(space):
+    choices = [c for p in space.parameters for c in p.choices]
+    return [*choices, *(op for v in space.vertices for op in v.ops), *space.zero]
+
+
+def test_names_and_positions_become_plain_values():
+    name = np.str_("p")
+    parameter = Parameter(name, ("a", "b"))
+    condition = Condition(np.int64(0), tuple(np.array([1])))
+    edge = Edge(np.int64(0), np.int64(1), condition)
+    vertex = Vertex(np.str_("v"), tuple(np.array([0])), ("a", "b"))
+    space = Space((parameter,), (vertex,), (edge,))
+    assert json.loads(json.dumps(space.declaration())) == space.declaration()
+    assert type(space.parameters[0].name) is type(space.vertices[0].name) is str
+
+
+class Opaque(enum.Enum):
+    CONV = "conv"
+
+
+@pytest.mark.parametrize("value", [Opaque.CONV, ("conv", 3), b"conv", 1j, np.complex128(1)])
+def test_other_values_are_refused_by_name(value):
+    with pytest.raises(SpaceError, match=r"choice of 'op_a' is .*of type .*give a str"):
+        CellSpace([Node("a", [value, "pool"])])
+    with pytest.raises(SpaceError, match=r"operation of 'a' is .*give a str"):
+        CellSpace([Node("a", [value])])

@@ -201,3 +201,38 @@ def test_one_of_many_simultaneous_claims_is_kept(run_together: Callable):
         return keep(study, trial, ROWS[0])
 
     assert sum(run_together(contend, current)) == 1
+
+
+def cells(names: str, ops: str) -> CellSpace:
+    """A chain of operations."""
+    before = ["input", *names]
+    return CellSpace([Node(n, [*ops], [p]) for n, p in zip(names, before, strict=False)])
+
+
+@pytest.mark.parametrize("suggested", [True, False])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (cells("ab", "xyz"), cells("cde", "xyz")),
+        (cells("cde", "xyz"), cells("ab", "xyz")),
+        (cells("ab", "xyz"), cells("cd", "xy")),
+        (cells("ab", "xyz"), cells("cd", "pqrs")),
+        (cells("ab", "xyz"), cells("cd", "xyz")),
+        (cells("ab", "xyz"), cells("ab", "xyzw")),
+    ],
+)
+def test_claims_of_another_spaces_search_are_ignored(first, second, suggested):
+    """The process that made the claim was killed, and its trial is running for ever."""
+    study = optuna.create_study()
+    trial, current = running(study)
+    trials.claim(study, first, current, np.ones(len(first.parameters), dtype=np.int64))
+    if suggested and not first.distributions().keys() & second.distributions().keys():
+        first.suggest(trial)
+    row = np.ones(len(second.parameters), dtype=np.int64)
+    _, later = running(study)
+    trials.claim(study, second, later, row)
+    data = trials.read_study(study, second, later)
+    assert len(data.pending) == len(data.avoided) == 0
+    assert trials.keep_claim(study, second, later, row)
+    _, last = running(study)
+    assert np.array_equal(trials.read_study(study, second, last).pending, [row])
