@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class ImageSet:
-    """One image set, its arrays as in :func:`~optuna_tnas.demo.cell_training.train_and_evaluate`."""
+    """One image set, with arrays as ``demo.cell_training.train_and_evaluate`` takes them."""
 
     images: np.ndarray
     labels: np.ndarray
