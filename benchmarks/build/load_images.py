@@ -12,7 +12,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StoredImages:
-    """One image set, its arrays as in :func:`~optuna_tnas.demo.cell_training.train_and_evaluate`."""
+    """One image set, with arrays as ``demo.cell_training.train_and_evaluate`` takes them."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -34,4 +34,6 @@ def load_images(name: str) -> StoredImages:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.npz"))) or "none"
         sys.exit(f"There is no image set {path}; this folder has: {known}.")
     with np.load(path) as d:
-        return StoredImages(d["images"], d["labels"], d["split"], str(d["source"]), str(d["licence"]))
+        return StoredImages(
+            d["images"], d["labels"], d["split"], str(d["source"]), str(d["licence"])
+        )
