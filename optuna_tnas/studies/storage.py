@@ -47,7 +47,9 @@ def open_storage(storage: str | BaseStorage, *, create: bool) -> BaseStorage:
         ) from error
 
 
-def _first_line(error: Exception) -> str:
-    """The driver's own words, without SQLAlchemy's links and statements."""
+def _first_line(error: BaseException) -> str:
+    """Give the driver's own words, without Optuna's and SQLAlchemy's advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
     text = str(getattr(error, "orig", None) or error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".")

@@ -21,6 +21,7 @@ import pytest
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import DatasetError
 from optuna_tnas.errors import HistoryError
+from optuna_tnas.errors import StorageError
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
@@ -177,8 +178,12 @@ def test_a_history_without_a_task_is_refused_with_the_reasons(
 
 
 def test_an_empty_storage_is_refused(tmp_path: Path, space: Space) -> None:
+    url = f"sqlite:///{tmp_path}/empty.db"
+    with pytest.raises(StorageError, match=r"empty\.db does not exist"):
+        MetaDataset.from_storage(url, space)
+    optuna.storages.RDBStorage(url)
     with pytest.raises(HistoryError, match="no study at all"):
-        MetaDataset.from_storage(f"sqlite:///{tmp_path}/empty.db", space)
+        MetaDataset.from_storage(url, space)
 
 
 def test_data_sets_come_from_the_artifact_store(
