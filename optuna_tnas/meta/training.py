@@ -31,7 +31,12 @@ from optuna_tnas.surrogate.outcomes import scale_labels
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
 _ENOUGH_TASKS = 5
+_MAX_HELD_OUT_TASKS = 50
 _MAX_HELD_OUT_TRIALS = 100  # per task
+# Tasks in a mini-batch. Pairs of tasks whose data sets are unknown teach the kernel only beside
+# others of the same task, so a batch must not be spread over too many.
+_MAX_BATCH_TASKS = 50
+_MAX_SCALE_POINTS = 200_000  # that the points' mean and deviation are computed from, or few more
 
 Watch = Callable[[int, float], None]
 
@@ -158,7 +163,8 @@ def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
     """Standardize the points by the statistics of all past data sets."""
     points = [task.dataset.points for task in history.tasks if task.dataset is not None]
     if points:
-        everything = torch.from_numpy(np.concatenate(points))
+        step = 1 + sum(map(len, points)) // _MAX_SCALE_POINTS
+        everything = torch.from_numpy(np.concatenate([p[::step] for p in points]))
         encoder = surrogate.dataset_encoder
         encoder.feature_mean.copy_(everything.mean(dim=0))
         encoder.feature_scale.copy_(everything.std(dim=0).clamp_min(1e-3))
@@ -170,7 +176,7 @@ def _split(
     """Pairs to train on and pairs to watch: other tasks, or other trials if tasks are few."""
     if len(pairs) >= _ENOUGH_TASKS:
         order = rng.permutation(len(pairs))
-        n = max(1, round(config.held_out * len(pairs)))
+        n = min(max(1, round(config.held_out * len(pairs))), _MAX_HELD_OUT_TASKS)
         first = np.arange(_MAX_HELD_OUT_TRIALS)
         watched = [pairs[i].take(first[: len(pairs[i].y)]) for i in order[:n]]
         return [pairs[i] for i in sorted(order[n:])], watched
@@ -231,7 +237,9 @@ def _weights(surrogate: MetaSurrogate) -> dict[str, Tensor]:
 
 
 def _batch(train: Sequence[_Pairs], size: int, rng: np.random.Generator) -> list[_Pairs]:
-    """Pairs of ``size`` in all, uniform over the tasks, without repeats."""
+    """Pairs of ``size`` in all, uniform over the tasks or random 50 of them, without repeats."""
+    if len(train) > _MAX_BATCH_TASKS:
+        train = [train[i] for i in rng.choice(len(train), _MAX_BATCH_TASKS, replace=False)]
     counts = rng.multinomial(size, np.full(len(train), 1 / len(train)))
     return [
         pairs.take(rng.permutation(len(pairs.y))[:count])
