@@ -33,7 +33,12 @@ from optuna_tnas.surrogate.past import PastStudies
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
 _ENOUGH_TASKS = 5
+_MAX_HELD_OUT_TASKS = 50
 _MAX_HELD_OUT_TRIALS = 100  # per task
+# Tasks in a mini-batch. Pairs of tasks whose data sets are unknown teach the kernel only beside
+# others of the same task, so a batch must not be spread over too many.
+_MAX_BATCH_TASKS = 50
+_MAX_SCALE_POINTS = 200_000  # that the points' mean and deviation are computed from, or few more
 
 Watch = Callable[[int, float], None]
 
@@ -176,7 +181,8 @@ def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
     """Standardize the points by the statistics of all past data sets."""
     points = [task.dataset.points for task in history.tasks if task.dataset is not None]
     if points:
-        everything = torch.from_numpy(np.concatenate(points))
+        step = 1 + sum(map(len, points)) // _MAX_SCALE_POINTS
+        everything = torch.from_numpy(np.concatenate([p[::step] for p in points]))
         encoder = surrogate.network.dataset_encoder
         encoder.feature_mean.copy_(everything.mean(dim=0))
         encoder.feature_scale.copy_(everything.std(dim=0).clamp_min(1e-3))
@@ -187,7 +193,8 @@ def hold_out(
 ) -> tuple[list[Pairs], list[Pairs]]:
     """Split the history into pairs to train on and pairs for early stopping.
 
-    Whole tasks are held out, of each at most 100 trials; of fewer than five tasks, trials of each.
+    Whole tasks are held out, at most 50, of each at most 100 trials; of fewer than five tasks,
+    trials of each.
     """
     if len(pairs) >= _ENOUGH_TASKS:
         return _hold_out_tasks(pairs, config.held_out, rng)
@@ -198,7 +205,7 @@ def _hold_out_tasks(
     pairs: Sequence[Pairs], share: float, rng: np.random.Generator
 ) -> tuple[list[Pairs], list[Pairs]]:
     order = rng.permutation(len(pairs))
-    n = max(1, round(share * len(pairs)))
+    n = min(max(1, round(share * len(pairs))), _MAX_HELD_OUT_TASKS)
     first = np.arange(_MAX_HELD_OUT_TRIALS)
     held_out = [pairs[i].take(first[: len(pairs[i].y)]) for i in order[:n]]
     return [pairs[i] for i in sorted(order[n:])], held_out
@@ -217,13 +224,15 @@ def _hold_out_trials(
 
 
 def sample_batch(train: Sequence[Pairs], size: int, rng: np.random.Generator) -> list[Pairs]:
-    """Draw a mini-batch, uniform over the tasks and without repeats.
+    """Draw a mini-batch, uniform over the tasks or 50 random ones of them, without repeats.
 
     Args:
         train: Pairs by task.
         size: Number of pairs; fewer if a task has fewer than are drawn of it.
         rng: Draws the numbers of pairs by task, and the pairs.
     """
+    if len(train) > _MAX_BATCH_TASKS:
+        train = [train[i] for i in rng.choice(len(train), _MAX_BATCH_TASKS, replace=False)]
     counts = rng.multinomial(size, np.full(len(train), 1 / len(train)))
     return [
         pairs.take(rng.permutation(len(pairs.y))[:count])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 import hashlib
 from typing import TYPE_CHECKING
 
@@ -81,13 +82,13 @@ class MetaDataset:
         """
         storage = open_storage(storage, create=False)  # once: each opening takes a while
         names = optuna.get_all_study_names(storage)
-        studies = [optuna.load_study(study_name=name, storage=storage) for name in names]
+        studies = (optuna.load_study(study_name=name, storage=storage) for name in names)
         return cls.from_studies(studies, space, artifact_store=artifact_store)
 
     @classmethod
     def from_studies(
         cls,
-        studies: Sequence[Study],
+        studies: Iterable[Study],
         space: Space,
         *,
         artifact_store: ArtifactStore | None = None,
@@ -96,31 +97,38 @@ class MetaDataset:
         """Read the given studies.
 
         Args:
-            studies: Past studies; one study is one task.
+            studies: Past studies of different names; one study is one task. Each is read before
+                the next one is asked for.
             space: The search space.
             artifact_store: Where data set samples were attached to.
             datasets: Samples by study name, for studies without an attached one.
 
         Raises:
-            HistoryError: If no study is usable; the text says what was left out and why.
+            HistoryError: If no study is usable; the text says what was left out and why. Also if
+                two usable studies have the same name, as those of two storages may.
         """
         left_out: Counter[str] = Counter()
-        tasks = []
+        tasks: dict[str, Task] = {}
         for study in studies:
             task = _read(study, space, left_out)
             if task is None:
                 continue
+            if task.name in tasks:
+                raise HistoryError(
+                    f"Two studies have the name {task.name!r}; copy one of them under another "
+                    "name with optuna.copy_study(..., to_study_name=...)."
+                )
             dataset = (datasets or {}).get(task.name)
             if dataset is None and artifact_store is not None:
                 dataset = DatasetSample.attached_to(study, artifact_store)
-            tasks.append(Task(task.name, task.X, task.y, dataset))
+            tasks[task.name] = replace(task, dataset=dataset)
         if not tasks:
             reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no study at all"
             raise HistoryError(
                 f"The history holds no study to learn from ({reasons}). A study needs at least "
                 f"two completed trials with the parameters {[p.name for p in space.parameters]}."
             )
-        return cls(space, tuple(tasks), dict(left_out))
+        return cls(space, tuple(tasks.values()), dict(left_out))
 
     def without(self, *names: str) -> MetaDataset:
         """Remove the tasks of these names.

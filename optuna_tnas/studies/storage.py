@@ -21,7 +21,7 @@ def open_storage(storage: str | BaseStorage, *, create: bool) -> BaseStorage:
     Args:
         storage: A database URL; a storage is given back as it is.
         create: Whether to make the database's tables if there are none. Without, nothing is
-            created: neither tables nor an SQLite file.
+            created, neither tables nor an SQLite file, and nothing that is read is kept.
 
     Raises:
         StorageError: If the URL is not one, there is no such storage, or it cannot be opened.
@@ -39,7 +39,9 @@ def open_storage(storage: str | BaseStorage, *, create: bool) -> BaseStorage:
     if file and not in_memory and not create and not Path(file).exists():
         raise StorageError(f"There is no storage {storage!r}: the file {file} does not exist.")
     try:
-        return get_storage(RDBStorage(storage, skip_table_creation=not (create or in_memory)))
+        database = RDBStorage(storage, skip_table_creation=not (create or in_memory))
+        # Optuna's cache would hold every trial that is read until the end.
+        return get_storage(database) if create else database
     except Exception as error:  # many kinds: drivers', SQLAlchemy's and Optuna's
         shown = url.render_as_string(hide_password=True)
         raise StorageError(

@@ -195,6 +195,17 @@ def test_batches_hold_no_pair_twice(task_of: TaskOf) -> None:
     assert len(np.unique(batch.y)) == len(batch.y) == 40
 
 
+def test_work_of_a_step_is_bounded_and_uses_all_tasks(config: Config, task_of: TaskOf) -> None:
+    pairs = [Pairs.of(replace(task_of(0, n=4), name=f"{i}")) for i in range(400)]
+    rng = np.random.default_rng(0)
+    batches = [sample_batch(pairs, 128, rng) for _ in range(100)]
+    assert max(len(batch) for batch in batches) <= 50
+    assert {p.task.name for batch in batches for p in batch} == {p.task.name for p in pairs}
+    train, watched = hold_out(pairs, config, rng)
+    assert len(watched) == 50
+    assert len(train) == 350
+
+
 @pytest.mark.parametrize("n_tasks", [1, 4, 5, 12])
 def test_what_is_watched_is_not_trained_on(n_tasks: int, config: Config, task_of: TaskOf) -> None:
     pairs = [Pairs.of(task_of(seed, n=20)) for seed in range(n_tasks)]

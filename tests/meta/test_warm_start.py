@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from optuna_tnas.config import Config
+from optuna_tnas.meta.warm_start import _candidates
 from optuna_tnas.meta.warm_start import choose_warm_start
 from optuna_tnas.meta.warm_start import SIZE
 from optuna_tnas.spaces import Space
@@ -95,3 +96,14 @@ def test_equal_values_are_survived(space: Space, config: Config) -> None:
     X = space.sample(10, np.random.default_rng(0))
     history = MetaDataset(space, (Task("a", X, np.full(10, 0.5)),))
     assert len(choose_warm_start(MetaSurrogate(space, config), history)) > 0
+
+
+@pytest.mark.parametrize("n_tasks", [1, 100, 101, 700, 2001, 5000])
+def test_candidates_are_bounded_and_of_all_tasks(n_tasks: int) -> None:
+    """Every task has architectures of its own, the first of which is the best."""
+    y = -np.arange(30.0)
+    tasks = [Task(f"{q}", np.arange(30)[:, None] + 30 * q, y) for q in range(n_tasks)]
+    found = _candidates(tasks)[:, 0]
+    assert len(found) <= 2000
+    assert len(np.unique(found // 30)) >= min(n_tasks, 1000)
+    assert set(found % 30) == set(range(min(20, 2000 // min(n_tasks, 2000))))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
+import gc
 from pathlib import Path
 from typing import Any
+import weakref
 
 import numpy as np
 import optuna
@@ -175,6 +178,29 @@ def test_a_history_without_a_task_is_refused_with_the_reasons(
     }[kind]
     with pytest.raises(HistoryError, match=reason):
         MetaDataset.from_studies(studies, space)
+
+
+def test_two_studies_of_one_name_are_refused(space: Space, study_of: Callable[..., Study]) -> None:
+    """Nothing could tell them apart: neither :meth:`MetaDataset.without` nor an evaluation."""
+    studies = [study_of("nas"), study_of("other"), study_of("nas", seed=1)]
+    with pytest.raises(HistoryError, match=r"'nas'.*copy_study"):
+        MetaDataset.from_studies(studies, space)
+    unusable = study_of("nas", 1)  # what is left out may have any name
+    assert len(MetaDataset.from_studies([unusable, *studies[:2]], space).tasks) == 2
+
+
+def test_studies_are_read_one_at_a_time(space: Space, study_of: Callable[..., Study]) -> None:
+    alive: list[weakref.ref[Study]] = []
+
+    def made() -> Iterator[Study]:
+        for i in range(4):
+            gc.collect()
+            assert sum(study() is not None for study in alive) <= 1
+            study = study_of(f"study {i}")
+            alive.append(weakref.ref(study))
+            yield study
+
+    assert len(MetaDataset.from_studies(made(), space).tasks) == 4
 
 
 def test_an_empty_storage_is_refused(tmp_path: Path, space: Space) -> None:
