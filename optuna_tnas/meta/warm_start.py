@@ -43,7 +43,7 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
 def _candidates(tasks: Sequence[Task]) -> np.ndarray:
     """Select the best architectures of every task: ``n x P`` with ``n <= 2000``.
 
-    Of more than 2,000 tasks, those of 2,000 at equal distances in the history.
+    Of more than 2,000 tasks, those of every second one, every third one and so on.
     """
     chosen = tasks[:: -(-len(tasks) // _MAX_CANDIDATES)]
     n = min(_BEST_PER_TASK, _MAX_CANDIDATES // len(chosen))
