@@ -378,7 +378,7 @@ def test_the_best_weights_are_kept(plain: MetaDataset, config: Config) -> None:
         return next(scripted)
 
     config = replace(config, inner_steps=1, evaluate_every=1, patience=2, batch_size=16)
-    surrogate = MetaSurrogate(plain.space, config)
+    surrogate = learning(plain.space, config)
     pairs = [Pairs.of(task) for task in plain.tasks]
     watched: list[tuple[int, float]] = []
     losses = reptile(

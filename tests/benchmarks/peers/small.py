@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 
@@ -32,6 +34,18 @@ def setting_of(config: Config, folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def search(setting: Setting, method: str) -> list[dict[str, str]]:
+    """Search for the first parameter's last choice; the past says little of it."""
+    return _search(setting, method, lambda row: float(row[0]))
+
+
+def search_unrelated(setting: Setting, method: str) -> list[dict[str, str]]:
+    """Search for something that the past says nothing of: both ends are equally good."""
+    return _search(setting, method, lambda row: float(((row - 1.5) ** 2).sum() + row[2] % 2))
+
+
+def _search(
+    setting: Setting, method: str, value: Callable[[np.ndarray], float]
+) -> list[dict[str, str]]:
     study = optuna.create_study(direction="maximize", sampler=peers.make(method, setting))
-    study.optimize(lambda t: float(SPACE.encode(SPACE.suggest(t))[0]), n_trials=8)
+    study.optimize(lambda t: value(SPACE.encode(SPACE.suggest(t))), n_trials=12)
     return [trial.params for trial in study.trials]
