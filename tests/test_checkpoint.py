@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 import io
 import os
 from pathlib import Path
@@ -20,7 +21,6 @@ import torch
 from optuna_tnas import DatasetSample
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
-from optuna_tnas.config import Config
 from optuna_tnas.errors import CheckpointError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import SpaceError
@@ -30,16 +30,10 @@ from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.features import LatentMap
 from optuna_tnas.surrogate.past import PastStudies
+from tests.small_config import SMALL
 
 
-CONFIG = Config(
-    architecture_hidden=8,
-    architecture_dim=4,
-    dataset_width=8,
-    dataset_heads=2,
-    dataset_dim=4,
-    joint_layers=(8, 4),
-)
+CONFIG = replace(SMALL, architecture_dim=4, joint_layers=(8, 4))  # nothing has its default
 
 
 def make(space: Space | None = None, seed: int = 1) -> MetaSurrogate:

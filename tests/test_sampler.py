@@ -30,7 +30,6 @@ import pytest
 import torch
 
 import optuna_tnas
-from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import OptunaTNASError
@@ -45,6 +44,7 @@ from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
 from optuna_tnas.studies.trials import Observations
+from tests.small_config import SMALL
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -70,15 +70,6 @@ class TestWithCheckpoint(_Suites):
 OPS = ("none", "skip", "conv", "pool")
 CELLS = CellSpace([Node("a", OPS[1:]), Node("b", OPS, ["a"])], zero=("none",))  # 12
 CUBE = CellSpace([Node(n, OPS) for n in "abc"], zero=("none",))  # 64
-SMALL = Config(
-    architecture_hidden=8,
-    architecture_dim=8,
-    dataset_width=8,
-    dataset_heads=2,
-    dataset_dim=4,
-    joint_layers=(16, 8),
-    n_warm_start=3,
-)
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
 

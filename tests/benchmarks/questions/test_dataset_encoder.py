@@ -12,16 +12,12 @@ from benchmarks.run import Search
 from optuna_tnas import Config
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
-
-
-SMALL = Config(
-    outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, points_per_class=3
-)
+from tests.small_config import BRIEF
 
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: BRIEF))
 
 
 @pytest.fixture(scope="module")

@@ -7,19 +7,17 @@ import pytest
 
 from benchmarks.questions import shipped_checkpoints
 from optuna_tnas import Config
+from tests.small_config import BRIEF
 
 
 needs_tables = pytest.mark.skipif(
     not os.environ.get("OPTUNA_TNAS_DATA"), reason="OPTUNA_TNAS_DATA is not set"
 )
-SMALL = Config(
-    outer_steps=1, inner_steps=1, batch_size=16, architecture_hidden=8, points_per_class=3
-)
 
 
 @pytest.fixture(autouse=True)
 def small_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: SMALL))
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: BRIEF))
 
 
 @needs_tables
