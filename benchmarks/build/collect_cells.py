@@ -1,6 +1,7 @@
-"""Train random cells on image sets and keep them as Optuna studies: a history to transfer from.
+r"""Train random cells on image sets and keep them as Optuna studies: a history to transfer from.
 
-    python -m benchmarks.build.collect_cells --storage sqlite:///history.db --datasets mnist,cifar10
+    python -m benchmarks.build.collect_cells \
+        --storage sqlite:///history.db --datasets mnist,cifar10
 
 One study per image set, named after it, minimizes the held-out log loss. Its last cells are
 trained with a second seed as well, whose losses are attributes of the trials, so that the noise is
@@ -25,8 +26,8 @@ from optuna.trial import TrialState
 from tqdm import tqdm
 
 from benchmarks import workers
-from benchmarks.build.load_images import StoredImages
 from benchmarks.build.load_images import load_images
+from benchmarks.build.load_images import StoredImages
 from optuna_tnas.demo.cell_training import Recipe
 from optuna_tnas.demo.cell_training import Result
 from optuna_tnas.demo.cell_training import train_and_evaluate

@@ -1,6 +1,7 @@
-"""Build the checkpoints that the package ships, each with a card.
+r"""Build the checkpoints that the package ships, each with a card.
 
-    python -m benchmarks.build.ship_checkpoints nasbench201 mobilenetv3 --out optuna_tnas/data/checkpoints
+    python -m benchmarks.build.ship_checkpoints nasbench201 mobilenetv3 \
+        --out optuna_tnas/data/checkpoints
 
 Needs the tables of ``OPTUNA_TNAS_DATA``; the image sets' cells are the package's own history. The
 card, which ``optuna-tnas inspect NAME`` prints, says how well a task is predicted before its first

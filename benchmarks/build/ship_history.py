@@ -1,6 +1,7 @@
-"""Turn collected studies into the history that the package ships.
+r"""Turn collected studies into the history that the package ships.
 
-    python -m benchmarks.build.ship_history --storage sqlite:///history.db --out optuna_tnas/data/history
+    python -m benchmarks.build.ship_history \
+        --storage sqlite:///history.db --out optuna_tnas/data/history
 
 Copies every finished study whose values repeat into one journal file and attaches a sample of its
 image set's features; the images stay where they are.
@@ -68,7 +69,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--storage", required=True, help="where benchmarks.build.collect_cells wrote")
+    parser.add_argument("--storage", required=True, help="where collect_cells wrote")
     parser.add_argument("--out", type=Path, required=True, help="folder to replace")
     parser.add_argument("--trials", type=int, default=100, help="trials that a study must have")
     a = parser.parse_args()

@@ -1,15 +1,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 
-from benchmarks.build import ship_checkpoints
-from benchmarks.questions import shipped_checkpoints
 from benchmarks import tasks
+from benchmarks.build import ship_checkpoints
 from optuna_tnas import checkpoint
 from optuna_tnas import Config
 from optuna_tnas import TNASSampler
