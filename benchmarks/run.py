@@ -1,4 +1,4 @@
-"""Compare samplers on real tables; the tasks that are not searched on are the past.
+r"""Compare samplers on real tables; the tasks that are not searched on are the past.
 
     python -m benchmarks.run --space nasbench201 --target c10 --methods tnas,tpe \
         --seeds 10 --trials 50 --out results/c10.jsonl

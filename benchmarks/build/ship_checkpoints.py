@@ -1,4 +1,4 @@
-"""Build the checkpoints that the package ships, each with a card.
+r"""Build the checkpoints that the package ships, each with a card.
 
     python -m benchmarks.build.ship_checkpoints nasbench201 mobilenetv3 \
         --out optuna_tnas/data/checkpoints

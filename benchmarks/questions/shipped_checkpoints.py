@@ -1,4 +1,4 @@
-"""Are the shipped checkpoints ahead on tasks that they have not seen?
+r"""Are the shipped checkpoints ahead on tasks that they have not seen?
 
     python -m benchmarks.questions.shipped_checkpoints \
         --space nasbench201x5 --target ninapro,darcy --out shipped.jsonl
