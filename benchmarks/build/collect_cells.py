@@ -1,12 +1,7 @@
 r"""Train random cells on image sets and keep them as Optuna studies: a history to transfer from.
 
-<<<<<<< HEAD
-    python -m benchmarks.build.collect_cells --storage sqlite:///history.db \
-        --datasets mnist,cifar10
-=======
     python -m benchmarks.build.collect_cells \
         --storage sqlite:///history.db --datasets mnist,cifar10
->>>>>>> h-bench
 
 One study per image set, named after it, minimizes the held-out log loss. Its last cells are
 trained with a second seed as well, whose losses are attributes of the trials, so that the noise is

@@ -107,16 +107,9 @@ def _row(name: str, c: Collected) -> list[str]:
 
 
 def _total(sets: Sequence[Collected]) -> list[str]:
-<<<<<<< HEAD
-    """Sums of cells and hours, means of agreement and noise."""
-    n, n_twice = (
-        sum(map(len, column)) for column in zip(*((c.losses, c.twice) for c in sets), strict=True)
-    )
-=======
     """Sum cells and hours, average agreement and noise."""
     n = sum(len(c.losses) for c in sets)
     n_twice = sum(len(c.twice) for c in sets)
->>>>>>> h-bench
     hours = sum(c.seconds.sum() for c in sets) / 3600
     means = [f"{np.mean([figure(c) for c in sets]):.2f}" for figure in (agreement, noise)]
     return [f"**{len(sets)}**", f"{n}", "", "", f"{n_twice}", *means, f"{hours:.1f} h in all", ""]

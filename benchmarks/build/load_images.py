@@ -12,9 +12,6 @@ import numpy as np
 
 @dataclass(frozen=True)
 class StoredImages:
-<<<<<<< HEAD
-    """One image set, with arrays as ``demo.cell_training.train_and_evaluate`` takes them."""
-=======
     """One image set of the data folder.
 
     Attributes:
@@ -23,7 +20,6 @@ class StoredImages:
         source: Where the images come from.
         licence: Their license.
     """
->>>>>>> h-bench
 
     images: np.ndarray
     labels: np.ndarray
@@ -45,11 +41,5 @@ def load_images(name: str) -> StoredImages:
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.npz"))) or "none"
         sys.exit(f"There is no image set {path}; this folder has: {known}.")
     with np.load(path) as d:
-<<<<<<< HEAD
-        return StoredImages(
-            d["images"], d["labels"], d["split"], str(d["source"]), str(d["licence"])
-        )
-=======
         arrays = (d["images"], d["labels"], d["split"])
         return StoredImages(*arrays, source=str(d["source"]), licence=str(d["licence"]))
->>>>>>> h-bench

@@ -1,12 +1,7 @@
 r"""Turn collected studies into the history that the package ships.
 
-<<<<<<< HEAD
-    python -m benchmarks.build.ship_history --storage sqlite:///history.db \
-        --out optuna_tnas/data/history
-=======
     python -m benchmarks.build.ship_history \
         --storage sqlite:///history.db --out optuna_tnas/data/history
->>>>>>> h-bench
 
 Copies every finished study whose values repeat into one journal file and attaches a sample of its
 image set's features; the images stay where they are.
