@@ -16,6 +16,7 @@ from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate import past
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
+from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.past import PastPredictor
 from optuna_tnas.surrogate.past import PastStudies
@@ -84,6 +85,7 @@ def test_predictor_is_a_loop_over_the_studies_gps(
     torch.testing.assert_close(predict(X), expected, rtol=1e-4, atol=1e-5)
 
 
+@controlled_numerics()  # as in a search: encodings in single precision depend on the threads
 def test_a_study_predicts_the_same_whatever_the_others_are(
     surrogate: MetaSurrogate, studies: list[Study]
 ) -> None:
