@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from contextlib import suppress
-import os
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
 from typing import TypeVar
-from uuid import uuid4
 import zipfile
 
 import torch
 
 from optuna_tnas.errors import CheckpointError
+from optuna_tnas.files import replacing
 
 
 T = TypeVar("T")
@@ -37,17 +35,13 @@ def write(path: str | Path, state: Mapping[str, Any], check: Callable[[Any], obj
         CheckpointError: If the file cannot be written, or ``state`` is not plain data.
     """
     path = Path(path)
-    temporary = path.parent / f".{path.name}.{uuid4().hex}"
     try:
-        with open(temporary, "xb") as file:
-            torch.save({"format": FORMAT, "version": VERSION, **state}, file)
-        _restore(path, _read(temporary), check)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            with open(temporary, "xb") as file:
+                torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+            _restore(path, _read(temporary), check)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error}.") from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
 
 
 def read(source: str | Path, restore: Callable[[Any], T]) -> T:

@@ -9,15 +9,15 @@ from torch import Tensor
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.search import Search
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.rows import contained
 from optuna_tnas.spaces.rows import without
-from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.study_model import StudyModel
 
 
-class EvolutionarySearch:
+class EvolutionarySearch(Search):
     """Maximizes an acquisition by evolution from the best trials and random architectures.
 
     Args:
@@ -31,21 +31,11 @@ class EvolutionarySearch:
     _MAX_ROUNDS = 8
 
     def __init__(self, space: Space, model: StudyModel) -> None:
-        self._space = space
-        self._model = model
-        self._inputs = FeatureInputs(model.features.blocks)
+        super().__init__(space, model, FeatureInputs(model.features.blocks))
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Compute the features of ``n x P`` architectures: ``n x d``."""
         return self._model.features(X)
-
-    def prior_mean(self, x: Tensor) -> Tensor:
-        """Predict from the past alone: ``n x d`` -> ``n``."""
-        return self._inputs.prior_mean(x)
-
-    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
-        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
-        return self._model.fit(self._inputs, self.inputs(X), y)
 
     def maximize(
         self,
@@ -58,13 +48,6 @@ class EvolutionarySearch:
         """Find a good architecture (``P``) that agrees with ``fixed`` and is not avoided.
 
         Each round adds the best candidate's neighbors and mutants of the best few.
-
-        Args:
-            ranking: Ranks inputs.
-            start: ``s x P`` architectures worth looking around, best first.
-            avoided: ``m x P`` architectures not to choose unless nothing else is left.
-            fixed: Choices that are made already.
-            rng: Generator of candidates drawn at random.
         """
         pool = self._agreeing(
             np.concatenate([start, self._space.sample(self._N_RANDOM, rng)]), fixed

@@ -9,9 +9,9 @@ from torch import Tensor
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.search import Search
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.blocks import Blocks
-from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
@@ -99,7 +99,7 @@ class TableInputs(FeatureInputs):
         return torch.stack([matern(squared[0]), gaussian(squared[1])])
 
 
-class ExhaustiveSearch:
+class ExhaustiveSearch(Search):
     """Maximizes an acquisition over a whole listed space.
 
     Architectures that are the same network share one candidate.
@@ -110,25 +110,16 @@ class ExhaustiveSearch:
     """
 
     def __init__(self, space: Space, model: StudyModel) -> None:
-        self._space = space
         self._X = space.enumerate()  # N x P
         self._indices = space.indices(self._X)  # N, ascending
         self._class = space.to_graphs(self._X).pruned().classes()[1]  # N
         first = np.unique(self._class, return_index=True)[1]
-        self._model = model
-        self._inputs = TableInputs(model.features(self._X[first]), model.features.blocks)
+        self._table = TableInputs(model.features(self._X[first]), model.features.blocks)
+        super().__init__(space, model, self._table)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Look up the positions of ``n x P`` architectures among the candidates: ``n x 1``."""
         return torch.from_numpy(self._classes_of(X)).double().unsqueeze(-1)
-
-    def prior_mean(self, x: Tensor) -> Tensor:
-        """Predict from the past alone: ``n x 1`` -> ``n``."""
-        return self._inputs.prior_mean(x)
-
-    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
-        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
-        return self._model.fit(self._inputs, self.inputs(X), y)
 
     def maximize(
         self,
@@ -143,7 +134,7 @@ class ExhaustiveSearch:
         If every network was tried: the best architecture not tried itself; else the best.
         """
         rows = self._allowed(avoided, fixed)
-        chosen = ranking.best(self._inputs.positions, np.unique(self._class[rows]))
+        chosen = ranking.best(self._table.positions, np.unique(self._class[rows]))
         return np.asarray(self._X[rows[self._class[rows] == chosen][0]])
 
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import Any
-from typing import Protocol
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
-from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.trials import Observations
-from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.start import start_size
@@ -34,29 +31,6 @@ _N_BEST = 16  # trials that an evolutionary search starts from
 # with the square of their number, and trials that died may be RUNNING for ever.
 _MAX_PENDING = 32
 _MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
-
-
-class Search(Protocol):
-    """Finds the architecture with the best value of a ranking in one space."""
-
-    def inputs(self, X: np.ndarray) -> Tensor:
-        """``n x P`` architectures -> ``n x d`` inputs of the study's GP."""
-
-    def prior_mean(self, x: Tensor) -> Tensor:
-        """``n x d`` inputs -> ``n`` predictions from the past alone."""
-
-    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
-        """Fit GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
-
-    def maximize(
-        self,
-        ranking: Ranking,
-        start: np.ndarray,
-        avoided: np.ndarray,
-        fixed: Fixed,
-        rng: np.random.Generator,
-    ) -> np.ndarray:
-        """Find the best architecture (``P``)."""
 
 
 class Suggester:

@@ -20,7 +20,7 @@ def controlled_numerics() -> Iterator[None]:
     """Compute on the CPU with one thread, in full precision, and with gradients where asked.
 
     The matrices of a study are so small that more threads only wait for each other, and rounding
-    depends on their number: with one, the same seed gives the same result on every machine. The
+    depends on their number: with one, the same seed gives the same result whatever the number. The
     caller's threads, default device, ``autocast``, ``no_grad`` and ``inference_mode`` are as
     before afterwards, whatever happens inside and in other threads meanwhile.
 

@@ -12,7 +12,7 @@ from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.fixed import Fixed
-from optuna_tnas.search.suggester import Search
+from optuna_tnas.search.search import Search
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels

@@ -1,0 +1,60 @@
+"""The interface of a search for the architecture with the best value of a ranking."""
+
+from __future__ import annotations
+
+from abc import ABC
+from abc import abstractmethod
+
+import numpy as np
+from torch import Tensor
+
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.study_model import StudyModel
+
+
+class Search(ABC):
+    """Finds the architecture of a space with the best value of a ranking.
+
+    Args:
+        space: The space.
+        model: The study's model.
+        inputs: Reads the inputs of the model's GPs.
+    """
+
+    def __init__(self, space: Space, model: StudyModel, inputs: FeatureInputs) -> None:
+        self._space, self._model, self._inputs = space, model, inputs
+
+    @abstractmethod
+    def inputs(self, X: np.ndarray) -> Tensor:
+        """``n x P`` architectures -> ``n x d`` inputs of the study's GPs."""
+
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """Predict from the past alone: ``n x d`` -> ``n``."""
+        return self._inputs.prior_mean(x)
+
+    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
+        return self._model.fit(self._inputs, self.inputs(X), y)
+
+    @abstractmethod
+    def maximize(
+        self,
+        ranking: Ranking,
+        start: np.ndarray,
+        avoided: np.ndarray,
+        fixed: Fixed,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Find the best architecture (``P``) that agrees with ``fixed`` and is not avoided.
+
+        Args:
+            ranking: Ranks inputs.
+            start: ``s x P`` architectures worth looking around, best first.
+            avoided: ``m x P`` architectures not to choose unless nothing else is left.
+            fixed: Choices that are made already.
+            rng: Generator of candidates drawn at random.
+        """
