@@ -16,6 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult
 import torch
 from torch import Tensor
 
@@ -28,9 +29,9 @@ MINIMUM_NOISE = 1e-4  # in units of the outcomes' variance
 # order of magnitude; noise may not explain what a residual could.
 _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 _MAX_STEPS = 50
-# Norm of the gradient at which the search ends: the loss is then within some thousandths of its
-# minimum, so the scales are known far better than so few trials determine them.
-_TOLERANCE = 0.01
+# How far above its minimum the loss is, by a quadratic model, when the search ends: the scales
+# are then known far better than so few trials determine them.
+_TOLERANCE = 1e-3
 _MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
 
 
@@ -78,6 +79,11 @@ class Point:
     factor: Tensor
     alpha: Tensor
 
+    @property
+    def excess(self) -> float:
+        """How far the loss is above its minimum, by a quadratic model."""
+        return float(self.gradient @ np.linalg.solve(self.hessian, self.gradient)) / 2
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -117,13 +123,19 @@ class Evidence:
     def fit(self) -> Fit:
         """Find the most probable scales, by Newton steps in a trust region from their medians."""
         at = lru_cache(maxsize=2)(lambda logarithms: self.evaluate(np.array(logarithms)))
+
+        def stop(intermediate_result: OptimizeResult) -> None:
+            if abs(at(tuple(intermediate_result.x)).excess) < _TOLERANCE:
+                raise StopIteration
+
         found = minimize(
             lambda x: at(tuple(x)).loss,
             self.center.logarithms,
             jac=lambda x: at(tuple(x)).gradient,
             hess=lambda x: at(tuple(x)).hessian,
             method="trust-exact",
-            options={"gtol": _TOLERANCE, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
+            callback=stop,
+            options={"gtol": 0.0, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
         )
         best = at(tuple(found.x))
         return Fit(Scales.of(found.x), best.factor, best.alpha, -best.loss)
