@@ -10,7 +10,7 @@ from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.search import Search
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import contained
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.surrogate.kernels import FeatureInputs
@@ -30,7 +30,7 @@ class EvolutionarySearch(Search):
     _N_CHILDREN = 2  # per parent
     _MAX_ROUNDS = 8
 
-    def __init__(self, space: Space, model: StudyModel) -> None:
+    def __init__(self, space: SearchSpace, model: StudyModel) -> None:
         super().__init__(space, model, FeatureInputs(model.features.blocks))
 
     def inputs(self, X: np.ndarray) -> Tensor:

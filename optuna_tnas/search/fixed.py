@@ -6,21 +6,21 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import SearchSpace
 
 
-Fixed = Mapping[int, int]  # parameter position -> choice position
+Fixed = Mapping[int, float]  # column of a row -> its value
 
 
-def with_fixed(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+def with_fixed(space: SearchSpace, X: np.ndarray, fixed: Fixed) -> np.ndarray:
     """Set the fixed choices in ``n x P`` architectures; what those switch off becomes 0."""
     X = X.copy()
-    for parameter, choice in fixed.items():
-        X[:, parameter] = choice
+    for column, value in fixed.items():
+        X[:, column] = value
     return space.canonical(X)
 
 
-def agrees(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
+def agrees(space: SearchSpace, X: np.ndarray, fixed: Fixed) -> np.ndarray:
     """Find the architectures that have all fixed choices that they depend on: ``n`` bool."""
     if not fixed:
         return np.ones(len(X), dtype=bool)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.fixed import Fixed
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.study_model import StudyModel
@@ -25,12 +25,12 @@ class Search(ABC):
         inputs: Reads the inputs of the model's GPs.
     """
 
-    def __init__(self, space: Space, model: StudyModel, inputs: FeatureInputs) -> None:
+    def __init__(self, space: SearchSpace, model: StudyModel, inputs: FeatureInputs) -> None:
         self._space, self._model, self._inputs = space, model, inputs
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
-        """``n x P`` architectures -> ``n x d`` inputs of the study's GPs."""
+        """``n`` rows of the space -> ``n x d`` inputs of the study's GPs."""
 
     def prior_mean(self, x: Tensor) -> Tensor:
         """Predict from the past alone: ``n x d`` -> ``n``."""

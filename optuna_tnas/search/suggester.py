@@ -18,6 +18,8 @@ from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.search import Search
+from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.trials import Observations
@@ -51,20 +53,29 @@ class Suggester:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
+        self._searches: dict[str, Search] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the search out, which is computed anew."""
-        return {name: value for name, value in vars(self).items() if name != "_search"}
+        """Leave the searches out, which are computed anew."""
+        return {**vars(self), "_searches": {}}
 
-    @cached_property
-    def _search(self) -> Search:
-        """The search; in a listed space all candidates are encoded here."""
-        space = self.surrogate.space
+    def _search(self, space: SearchSpace) -> Search:
+        """Return the search of a space; in a listed one all candidates are encoded here."""
+        key = space.named_fingerprint
+        if key not in self._searches:
+            self._searches = {key: self._new_search(space)}
+        return self._searches[key]
+
+    def _new_search(self, space: SearchSpace) -> Search:
+        if isinstance(space, JointSpace):
+            return EvolutionarySearch(space, self.surrogate.joint_model(self._dataset, space))
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
         return search(space, self.surrogate.study_model(self._dataset))
 
-    def suggest(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """Suggest the next architecture, ``P`` int64.
+    def suggest(
+        self, space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Suggest the next row of a space.
 
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
@@ -72,19 +83,30 @@ class Suggester:
         acquisition function of the GPs on the study's trials.
 
         Args:
+            space: The surrogate's space, alone or with hyper-parameters.
             study: The study's trials so far.
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
         """
-        unused = self._unused(study, fixed)
+        known = self._warm_start(space, rng)
+        unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
-            return unused[0] if len(unused) else self._random(study, fixed, rng)
+            return unused[0] if len(unused) else _random(space, study, fixed, rng)
+        search = self._search(space)
         if len(study.X) == 0:
-            start, ranking = self.surrogate.warm_start, PriorMean(self._search.prior_mean)
-            return self._search.maximize(ranking, start, study.avoided, fixed, rng)
+            ranking = PriorMean(search.prior_mean)
+            return search.maximize(ranking, known, study.avoided, fixed, rng)
         start = best(study.X, study.y, _N_BEST)
-        acquisition = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._search.maximize(acquisition, start, study.avoided, fixed, rng)
+        acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
+        return search.maximize(acquisition, start, study.avoided, fixed, rng)
+
+    def _warm_start(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
+        """Return the warm-start architectures, with random hyper-parameters where there are some.
+        """
+        known = self.surrogate.warm_start
+        if not isinstance(space, JointSpace):
+            return known
+        return np.concatenate([known, space.hyperparameters.sample(len(known), rng)], axis=1)
 
     def _is_beginning(self, study: Observations, n_unused: int) -> bool:
         """Decide whether the architecture comes from the warm-start set.
@@ -106,27 +128,30 @@ class Suggester:
         size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
-    def _acquire(self, study: Observations, seed: int) -> Acquisition:
+    def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
         kept = informative(study.y)
         y = torch.from_numpy(scale_labels(study.y)[kept])
-        mixture = self._search.fit(study.X[kept], y)
-        pending = self._search.inputs(study.pending[-_MAX_PENDING:])
+        mixture = search.fit(study.X[kept], y)
+        pending = search.inputs(study.pending[-_MAX_PENDING:])
         return Acquisition(self._acquisition, mixture, pending, seed)
 
-    def _unused(self, study: Observations, fixed: Fixed) -> np.ndarray:
-        """Find the warm-start architectures that are new and agree with ``fixed``: ``u x P``."""
-        known = self.surrogate.warm_start
+    def _unused(
+        self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
+    ) -> np.ndarray:
+        """Find the warm-start rows that are new and agree with ``fixed``."""
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        return without(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
+        return without(known[agrees(space, known, fixed)], study.avoided)
 
-    def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """Draw a random architecture, a new one if there is any among 256."""
-        space = self.surrogate.space
-        drawn = with_fixed(space, space.sample(256, rng), fixed)
-        new = without(drawn, study.avoided)
-        return np.asarray((new if len(new) else drawn)[0])
+
+def _random(
+    space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
+) -> np.ndarray:
+    """Draw a random row, a new one if there is any among 256."""
+    drawn = with_fixed(space, space.sample(256, rng), fixed)
+    new = without(drawn, study.avoided)
+    return np.asarray((new if len(new) else drawn)[0])
 
 
 def informative(y: np.ndarray) -> np.ndarray:
