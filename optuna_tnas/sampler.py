@@ -193,7 +193,7 @@ class TNASSampler(BaseSampler):
             with self._lock, controlled_numerics():
                 data = trials.read_study(study, space, trial, self._finished)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
-                row = self._suggester.suggest(space, replace(data, avoided=avoided), fixed, rng)
+                row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng, space)
                 trials.claim(study, space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()

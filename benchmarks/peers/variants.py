@@ -1,7 +1,8 @@
 """Methods that differ from another one in a part: one table of them all.
 
 ``tnas`` is TNASSampler with the default preset, ``tnas_paper`` with the preset ``paper``; both are
-meta-trained on the history. ``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper``
+meta-trained on the history. ``tnas_untrained`` knows no past.
+``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper``
 without one part. ``random``, ``tpe`` and ``gp`` are Optuna's samplers with Optuna's settings (TPE
 is multivariate since Optuna 5); ``tpe_group`` is TPE that splits the parameters into groups.
 ``gp_*`` and ``warm_gp`` are Bayesian optimization with botorch's model (see
@@ -61,6 +62,11 @@ def _tnas(surrogate: Surrogate) -> Sampler:
     return lambda setting: TNASSampler(surrogate(setting), seed=setting.seed)
 
 
+def _untrained(setting: Setting) -> MetaSurrogate:
+    """Know no past at all."""
+    return MetaSurrogate(setting.space, seed=setting.seed)
+
+
 def _paper_random_start(setting: Setting) -> MetaSurrogate:
     """Empty the warm-start set, so that the initial architectures are random."""
     surrogate = meta_trained(setting, "paper")
@@ -116,6 +122,7 @@ VARIANTS: dict[str, Sampler] = {
     "warm_gp": _warm_gp,
     "warm_nasbowl": _warm_nasbowl,
     "tnas": _tnas(lambda setting: meta_trained(setting, "default")),
+    "tnas_untrained": _tnas(_untrained),
     "tnas_paper": _tnas(lambda setting: meta_trained(setting, "paper")),
     "ablation_random_start": _tnas(_paper_random_start),
     "ablation_untrained": _tnas(_paper_untrained),

@@ -117,7 +117,9 @@ class _Plan:
         edges = np.searchsorted(targets, ends)
         steps = [
             (slice(a, b), sources[c:d], targets[c:d] - a)
-            for (a, b), (c, d) in zip(pairwise(ends.tolist()), pairwise(edges.tolist()))
+            for (a, b), (c, d) in zip(
+                pairwise(ends.tolist()), pairwise(edges.tolist()), strict=True
+            )
             if a < b
         ]
         start = steps[-1][0].start if steps else 0

@@ -73,7 +73,11 @@ class Suggester:
         return search(space, self.surrogate.study_model(self._dataset))
 
     def suggest(
-        self, space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
+        self,
+        study: Observations,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        space: SearchSpace | None = None,
     ) -> np.ndarray:
         """Suggest the next row of a space.
 
@@ -83,11 +87,12 @@ class Suggester:
         acquisition function of the GPs on the study's trials.
 
         Args:
-            space: The surrogate's space, alone or with hyper-parameters.
             study: The study's trials so far.
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
+            space: The surrogate's space joined with hyper-parameters, if there are some.
         """
+        space = space or self.surrogate.space
         known = self._warm_start(space, rng)
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
@@ -101,8 +106,7 @@ class Suggester:
         return search.maximize(acquisition, start, study.avoided, fixed, rng)
 
     def _warm_start(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
-        """Return the warm-start architectures, with random hyper-parameters where there are some.
-        """
+        """Return the warm-start architectures, with random hyper-parameters if there are some."""
         known = self.surrogate.warm_start
         if not isinstance(space, JointSpace):
             return known

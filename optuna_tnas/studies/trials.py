@@ -63,7 +63,9 @@ class FinishedTrials:
         self._rows: WeakKeyDictionary[BaseStorage, dict[tuple[str, int], np.ndarray | None]]
         self._rows = WeakKeyDictionary()
 
-    def architecture(self, study: Study, trial: FrozenTrial, space: SearchSpace) -> np.ndarray | None:
+    def architecture(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace
+    ) -> np.ndarray | None:
         """Return what :func:`architecture` does."""
         if not trial.state.is_finished():
             return architecture(trial, space)

@@ -32,8 +32,8 @@ class Blocks:
     ) -> Blocks:
         """Lay the blocks side by side in this order."""
         ends = np.cumsum([latents, structure, prior_mean]).tolist()
-        slices = [slice(a, b) for a, b in pairwise([0, *ends])]
-        return cls(*slices, tuple(owners))
+        first, second, third = (slice(a, b) for a, b in pairwise([0, *ends]))
+        return cls(first, second, third, tuple(owners))
 
     @property
     def parameters(self) -> slice:

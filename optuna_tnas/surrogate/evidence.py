@@ -39,6 +39,7 @@ _MAX_STEPS = 50
 # are then known far better than so few trials determine them.
 _TOLERANCE = 1e-3
 _MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
+_NO_PARAMETERS = torch.empty(0)
 
 
 @dataclass(frozen=True)
@@ -59,8 +60,7 @@ class Scales:
 
     @classmethod
     def of(cls, logarithms: np.ndarray, n_relevances: int = 0) -> Scales:
-        """Read ``log g, log v_1, ..., log w_1, ..., log v_n``, the noise at least twice its minimum.
-        """
+        """Read ``log g, log v_j, log w_d, log v_n``, the noise at least twice its minimum."""
         unit, *scales, noise = np.exp(logarithms.clip(-_MAX_LOGARITHM, _MAX_LOGARITHM)).tolist()
         n = len(scales) - n_relevances
         return cls(unit, tuple(scales[:n]), max(noise, 2 * MINIMUM_NOISE), tuple(scales[n:]))
@@ -138,7 +138,7 @@ class Evidence:
     fixed: Tensor
     correlations: Tensor
     center: Scales
-    differences: Tensor = torch.empty(0)
+    differences: Tensor = _NO_PARAMETERS
 
     def fit(self) -> Fit:
         """Find the most probable scales, by Newton steps in a trust region from their medians."""

@@ -121,10 +121,10 @@ class JointFeatures:
         spans = [max(len(p.choices) - 1, 1) for p in space.space.parameters]
         self._spans = np.array([*spans, *np.ones(len(space.hyperparameters))])
 
-    def __call__(self, rows: np.ndarray) -> Tensor:
+    def __call__(self, X: np.ndarray) -> Tensor:
         """``n`` rows -> ``n x d`` float64."""
-        architectures, _ = self._space.split(rows)
-        columns = [self._columns(rows[:, i], i) for i in range(rows.shape[1])]
+        architectures, _ = self._space.split(X)
+        columns = [self._columns(X[:, i], i) for i in range(X.shape[1])]
         return torch.cat([self._features(architectures), *map(torch.from_numpy, columns)], dim=1)
 
     def _columns(self, values: np.ndarray, parameter: int) -> np.ndarray:

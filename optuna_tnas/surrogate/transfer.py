@@ -5,9 +5,9 @@ With the study's unit ``g``, the past studies' joint prediction ``mu`` and the c
 
     y = g (c + w mu + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-The constant ``c`` and the weight ``w`` of the past have normal priors and are integrated out. Where
-hyper-parameters are searched beside the architecture, one more ``R_j`` reads all parameters, each
-with a relevance of its own.
+The constant ``c`` and the weight ``w`` of the past have normal priors and are integrated out.
+Where hyper-parameters are searched beside the architecture, one more ``R_j`` reads all parameters,
+each with a relevance of its own.
 """
 
 from __future__ import annotations
@@ -148,8 +148,8 @@ def center_of(n_parameters: int) -> Scales:
     """
     if n_parameters == 0:
         return CENTER
-    relevance = math.exp(-2 * math.sqrt(2)) / n_parameters
-    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=n_parameters * (relevance,))
+    relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
+    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=relevances)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:
