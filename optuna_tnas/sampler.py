@@ -29,7 +29,10 @@ from optuna_tnas.search.acquisition import check_acquisition
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import compatible
+from optuna_tnas.spaces.hyperparameters import coordinate
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import trials
@@ -93,6 +96,7 @@ class TNASSampler(BaseSampler):
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
         self._finished = trials.FinishedTrials()
+        self._planned: dict[int, dict[str, Any]] = {}  # by trial, until it is finished
         self._lock = Lock()
 
     @classmethod
@@ -114,12 +118,13 @@ class TNASSampler(BaseSampler):
         return self._suggester.surrogate.space
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_lock", "_finished")
+        left_out = ("_lock", "_finished", "_planned")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._finished = trials.FinishedTrials()
+        self._planned = {}
         self._lock = Lock()
 
     def reseed_rng(self) -> None:
@@ -156,13 +161,19 @@ class TNASSampler(BaseSampler):
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
         whole = space.decode(row, inactive=True)
+        self._planned[trial._trial_id] = whole
         return {name: whole[name] for name in search_space}
 
     def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
-        """Join the architectures and the hyper-parameters that are to be sampled with them."""
+        """Join the architectures and the hyper-parameters that are to be sampled with them.
+
+        Before a study was asked for any, these are the past's, so that the first trial has them:
+        :meth:`sample_independent` then finds them planned.
+        """
         names = search_space.keys() - self.space.distributions().keys()
         others = {name: search_space[name] for name in search_space if name in names}
-        return JointSpace(self.space, Hyperparameters(others)) if others else self.space
+        known = others or self._suggester.surrogate.past_hyperparameters.distributions
+        return JointSpace(self.space, Hyperparameters(known)) if known else self.space
 
     def _fixed(
         self,
@@ -224,6 +235,10 @@ class TNASSampler(BaseSampler):
             StudyError: If the study is multi-objective.
         """
         _refuse_multi_objective(study)
+        if self._independent_sampler is None:
+            planned = self._planned_value(trial, param_name, param_distribution)
+            if planned is not None:
+                return planned
         if self._warn_independent_sampling and trial.number > 0:
             _logger.warning(
                 "The parameter %r in trial %d is sampled independently, because it is not in the "
@@ -233,6 +248,17 @@ class TNASSampler(BaseSampler):
             )
         sampler = self._independent_sampler or self._random_sampler(trial, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _planned_value(
+        self, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any | None:
+        """What the past suggests for a parameter that the study was not asked for before."""
+        past = self._suggester.surrogate.past_hyperparameters.distributions.get(name)
+        planned = self._planned.get(trial._trial_id, {})
+        if past is None or name not in planned or not compatible(past, distribution):
+            return None
+        place = coordinate(distribution, planned[name])
+        return None if np.isnan(place) else value(distribution, place)
 
     def _random_sampler(self, trial: FrozenTrial, param_name: str) -> RandomSampler:
         """A generator of its own for each value, so that a resumed study does not repeat."""
@@ -252,6 +278,7 @@ class TNASSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Passed on to the independent sampler."""
+        self._planned.pop(trial._trial_id, None)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
 

@@ -31,6 +31,7 @@ JOINT = frozenset(
         "random",
         "rgpe",
         "tnas",
+        "tnas_untrained",
         "tpe",
         "tpe_group",
         "warm_gp",

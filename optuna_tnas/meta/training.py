@@ -107,7 +107,9 @@ def train(
 def past_studies(surrogate: MetaSurrogate, history: MetaDataset) -> PastStudies:
     """Condition a GP on each past study, under a surrogate's kernels."""
     studies = [(task.X, task.y, task.dataset) for task in history.tasks]
-    return PastStudies.fit(surrogate.network, surrogate.structure, studies)
+    known = history.hyperparameters
+    beside = (known, [task.coordinates(known) for task in history.tasks]) if len(known) else None
+    return PastStudies.fit(surrogate.network, surrogate.structure, studies, beside)
 
 
 def train_kernel(

@@ -93,7 +93,7 @@ class Suggester:
             space: The surrogate's space joined with hyper-parameters, if there are some.
         """
         space = space or self.surrogate.space
-        known = self._warm_start(space, rng)
+        known = self._known(space, rng)
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
             return unused[0] if len(unused) else _random(space, study, fixed, rng)
@@ -105,11 +105,19 @@ class Suggester:
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
         return search.maximize(acquisition, start, study.avoided, fixed, rng)
 
-    def _warm_start(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
-        """Return the warm-start architectures, with random hyper-parameters if there are some."""
+    def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
+        """Return rows that are worth beginning with, best first.
+
+        Beside hyper-parameters these are past trials, or else the warm-start architectures with
+        random ones.
+        """
         known = self.surrogate.warm_start
         if not isinstance(space, JointSpace):
             return known
+        past = self.surrogate.past_rows(space)
+        if len(past) > 0:
+            predicted = self._search(space).prior_mean(self._search(space).inputs(past))
+            return best(past, predicted.numpy(), len(known))
         return np.concatenate([known, space.hyperparameters.sample(len(known), rng)], axis=1)
 
     def _is_beginning(self, study: Observations, n_unused: int) -> bool:

@@ -8,6 +8,7 @@ that a trial does not have is NaN.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 import hashlib
@@ -94,6 +95,37 @@ class Hyperparameters:
             ],
             dtype=np.int64,
         )
+
+
+def united(several: Iterable[Hyperparameters]) -> Hyperparameters:
+    """Join hyper-parameters, each range the widest; kinds that contradict the first are left out."""
+    joined: dict[str, BaseDistribution] = {}
+    for name, distribution in (pair for h in several for pair in h.distributions.items()):
+        known = joined.get(name, distribution)
+        if compatible(known, distribution):
+            joined[name] = _wider(known, distribution)
+    return Hyperparameters({name: joined[name] for name in sorted(joined)})
+
+
+def compatible(one: BaseDistribution, other: BaseDistribution) -> bool:
+    """Tell whether both are choices, or numbers on the same scale."""
+    if isinstance(one, CategoricalDistribution) or isinstance(other, CategoricalDistribution):
+        return type(one) is type(other)
+    return getattr(one, "log", None) == getattr(other, "log", None)
+
+
+def _wider(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
+    if isinstance(one, CategoricalDistribution):
+        assert isinstance(other, CategoricalDistribution)
+        more = [c for c in other.choices if c not in one.choices]
+        return CategoricalDistribution([*one.choices, *more]) if more else one
+    assert isinstance(one, Number) and isinstance(other, Number)
+    if (other.low, other.high) == (one.low, one.high):
+        return one
+    low, high = min(one.low, other.low), max(one.high, other.high)
+    if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
+        return IntDistribution(int(low), int(high), log=one.log)
+    return FloatDistribution(low, high, log=one.log)
 
 
 def coordinate(distribution: BaseDistribution, value: Any) -> float:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 import hashlib
+from typing import Any
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,7 +23,10 @@ from optuna.trial import TrialState
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.hyperparameters import united
 from optuna_tnas.studies.storage import open_storage
+from optuna_tnas.studies.trials import asked_beside
 from optuna_tnas.studies.trials import encoded
 from optuna_tnas.studies.trials import values
 
@@ -39,12 +44,22 @@ class Task:
         X: ``n x P`` int64 architectures.
         y: ``n`` float64 values, higher is better whatever the study's direction.
         dataset: A sample of its data set, if known.
+        params: ``n`` trials' parameters beside the architecture.
+        hyperparameters: Their distributions.
     """
 
     name: str
     X: np.ndarray
     y: np.ndarray
     dataset: DatasetSample | None = None
+    params: Sequence[Mapping[str, Any]] = ()
+    hyperparameters: Hyperparameters = Hyperparameters({})
+
+    def coordinates(self, hyperparameters: Hyperparameters) -> np.ndarray:
+        """Convert the trials' hyper-parameters: ``n x H``, NaN for what is missing."""
+        rows = [hyperparameters.encode(params) for params in self.params]
+        missing = np.full((len(self.y), len(hyperparameters)), np.nan)
+        return np.array(rows).reshape(missing.shape) if self.params else missing
 
 
 @dataclass(frozen=True)
@@ -146,6 +161,11 @@ class MetaDataset:
         return MetaDataset(self.space, kept, self.left_out)
 
     @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What the past studies searched beside the architecture, each range the widest."""
+        return united([task.hyperparameters for task in self.tasks])
+
+    @property
     def n_trials(self) -> int:
         """Evaluated architectures in all tasks."""
         return sum(len(task.y) for task in self.tasks)
@@ -156,7 +176,8 @@ class MetaDataset:
         digest = hashlib.sha256(self.space.fingerprint.encode())
         for task in self.tasks:
             known = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
-            for array in (task.X, task.y, *known):
+            beside = [task.coordinates(task.hyperparameters)] if task.params else []
+            for array in (task.X, task.y, *beside, *known):
                 digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
         return digest.hexdigest()[:16]
 
@@ -176,8 +197,11 @@ def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
     if len(usable) < 2:
         left_out["studies with fewer than two usable trials"] += 1
         return None
-    y = values(study, [trial for trial, _ in usable])
-    return Task(study.study_name, np.stack([row for _, row in usable]), y)
+    completed = [trial for trial, _ in usable]
+    X, y = np.stack([row for _, row in usable]), values(study, completed)
+    beside = asked_beside(completed, space)
+    params = [trial.params for trial in completed] if len(beside) else []
+    return Task(study.study_name, X, y, params=params, hyperparameters=beside)
 
 
 def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:

@@ -101,13 +101,18 @@ def read_study(
 
 
 def hyperparameters(study: Study, space: SearchSpace, current: FrozenTrial) -> Hyperparameters:
-    """Find what the study's trials were asked beside the architecture.
+    """Find what the study's other trials were asked beside the architecture."""
+    return asked_beside(_others(study, current), space)
+
+
+def asked_beside(trials: Iterable[FrozenTrial], space: SearchSpace) -> Hyperparameters:
+    """Find what trials were asked beside the architecture.
 
     A name has the distribution of the latest trial that was asked for it, so that a range may
     change during a study. One with a single value is no question.
     """
     distributions: dict[str, BaseDistribution] = {}
-    for trial in _others(study, current):
+    for trial in trials:
         distributions.update(trial.distributions)
     return Hyperparameters(
         {

@@ -41,11 +41,6 @@ class Blocks:
         return slice(self.prior_mean.stop, self.prior_mean.stop + len(self.owners))
 
     @property
-    def n_parameters(self) -> int:
-        """Parameters with a relevance of their own."""
-        return max(self.owners, default=-1) + 1
-
-    @property
     def has_past(self) -> bool:
         """Whether past studies predict."""
         return bool(self.prior_mean.stop > self.prior_mean.start)

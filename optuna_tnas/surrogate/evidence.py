@@ -13,7 +13,9 @@ time.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
+import math
 
 import numpy as np
 from scipy.optimize import minimize
@@ -76,6 +78,21 @@ class Scales:
         variances = len(self.variances) * [_VARIANCE_DEVIATION]
         relevances = len(self.relevances) * [_RELEVANCE_DEVIATION]
         return np.array([_UNIT_DEVIATION, *variances, *relevances, _NOISE_DEVIATION])
+
+
+# Medians of the priors of the scales, in units of the past's scaled outcomes.
+CENTER = Scales(unit=1.0, variances=(1.0, 1.0), noise=0.02)
+
+
+def center_of(n_parameters: int) -> Scales:
+    """Medians of the priors of the scales, with so many parameters of their own relevance.
+
+    The lengthscales' is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
+    """
+    if n_parameters == 0:
+        return CENTER
+    relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
+    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=relevances)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from torch import nn
 from torch import Tensor
 
 from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.parameters import differences
 
 
 class DeepKernel(Kernel):
@@ -93,10 +94,7 @@ class FeatureInputs:
 
     def differences(self, x: Tensor) -> Tensor:
         """Square the differences in each parameter: ``n x d`` -> ``D x n x n``."""
-        columns = self.features(x)[:, self.blocks.parameters]
-        squared = (columns.unsqueeze(1) - columns).square().permute(2, 0, 1)
-        sums = x.new_zeros(self.blocks.n_parameters, len(x), len(x))
-        return sums.index_add(0, torch.tensor(self.blocks.owners, dtype=torch.long), squared)
+        return differences(self.features(x)[:, self.blocks.parameters], self.blocks.owners)
 
 
 class TransferKernel(Kernel):

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from optuna_tnas import checkpoint
 from optuna_tnas.config import Config
@@ -20,11 +21,13 @@ from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces import SubsetSpace
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.features import JointFeatures
 from optuna_tnas.surrogate.features import ListedFeatures
+from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
 from optuna_tnas.surrogate.paper import PaperModel
 from optuna_tnas.surrogate.past import checked_rows
 from optuna_tnas.surrogate.past import PastPredictor
@@ -33,6 +36,8 @@ from optuna_tnas.surrogate.study_model import Features
 from optuna_tnas.surrogate.study_model import StudyModel
 from optuna_tnas.surrogate.transfer import TransferModel
 
+
+_MAX_PAST_ROWS = 1000
 
 ModelOf = Callable[["MetaSurrogate", DatasetSample | None], StudyModel]
 
@@ -117,7 +122,39 @@ class MetaSurrogate:
         features: Features = FeatureMap(self.network, self.structure, None, dataset)
         if space.space.enumerable:
             features = ListedFeatures(space.space, features)
-        return TransferModel(JointFeatures(space, features))
+        return TransferModel(JointFeatures(space, features, self.joint_prediction(dataset, space)))
+
+    def joint_prediction(
+        self, dataset: DatasetSample | None, space: JointSpace
+    ) -> Callable[[np.ndarray], Tensor] | None:
+        """Build what the past studies predict for rows of a joint space; None without a past."""
+        if self.past is None or self.predictor is None:
+            return None
+        features = FeatureMap(self.network, self.structure, self.predictor, dataset)
+        if self.past.beside is None:
+            return lambda rows: features.predicted(space.split(rows)[0])
+        weights = self.predictor.relevance(dataset)[torch.from_numpy(self.past.study_index)]
+        beside = HyperparameterPredictor(self.past.beside, self.past.X, weights, space)
+        return lambda rows: features.predicted(space.split(rows)[0]) + beside(rows)
+
+    @property
+    def past_hyperparameters(self) -> Hyperparameters:
+        """What past studies searched beside the architecture."""
+        beside = self.past.beside if self.past else None
+        return beside.hyperparameters if beside else Hyperparameters({})
+
+    def past_rows(self, space: JointSpace) -> np.ndarray:
+        """Convert past trials, at most 1,000, to rows of a joint space; none with a gap."""
+        if self.past is None or self.past.beside is None:
+            return space.sample(0, np.random.default_rng())
+        some = np.linspace(0, len(self.past.X) - 1, min(len(self.past.X), _MAX_PAST_ROWS))
+        some = np.unique(some.astype(np.int64))
+        known = self.past.beside
+        values = [known.hyperparameters.decode(row) for row in known.coordinates[some]]
+        H = np.array([space.hyperparameters.encode(params) for params in values])
+        complete = ~np.isnan(H).any(axis=1)
+        snapped = space.hyperparameters.snapped(H[complete])
+        return np.concatenate([self.past.X[some][complete], snapped], axis=1)
 
     @cached_property
     def structure(self) -> StructureEncoder:

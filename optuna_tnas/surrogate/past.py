@@ -21,7 +21,11 @@ from torch import Tensor
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
+from optuna_tnas.surrogate.joint_past import condition
+from optuna_tnas.surrogate.joint_past import PastHyperparameters
 from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
 from optuna_tnas.surrogate.kernels import squared_distance
@@ -48,12 +52,14 @@ class PastStudies:
         study_index: ``N`` int64, the study that each trial belongs to.
         dataset_encodings: ``Q x K``, phi's encodings of the studies' data sets.
         alpha: ``J x N`` float64, coefficients for both kernels.
+        beside: The trials' hyper-parameters, if they had some.
     """
 
     X: np.ndarray
     study_index: np.ndarray
     dataset_encodings: Tensor
     alpha: Tensor
+    beside: PastHyperparameters | None = None
 
     @classmethod
     @torch.no_grad()
@@ -62,6 +68,7 @@ class PastStudies:
         network: DeepKernelGP,
         structure: StructureEncoder,
         studies: Sequence[tuple[np.ndarray, np.ndarray, DatasetSample | None]],
+        beside: tuple[Hyperparameters, Sequence[np.ndarray]] | None = None,
     ) -> PastStudies:
         """Condition a GP on each past study, under the meta-learned kernel and structure.
 
@@ -69,6 +76,8 @@ class PastStudies:
             network: The meta-trained encoders.
             structure: Counts operations and their neighborhoods.
             studies: ``n x P`` architectures, ``n`` values and the data set of each study.
+            beside: Hyper-parameters that some of the studies had, and each study's ``n x H``
+                coordinates.
         """
         rng = np.random.default_rng(0)
         kept = [np.sort(rng.permutation(len(y))[:MAX_TRIALS]) for _, y, _ in studies]
@@ -77,20 +86,28 @@ class PastStudies:
         datasets = torch.stack([network.encode_dataset(sample) for _, _, sample in studies])
         trials = _EncodedTrials(network, structure, X)
         scores = [normal_scores(y[rows]) for (_, y, _), rows in zip(studies, kept, strict=True)]
-        alpha = [
-            _coefficients(*trials.of(np.flatnonzero(index == q), datasets[q]), torch.from_numpy(y))
+        encoded = [
+            (*trials.of(np.flatnonzero(index == q), datasets[q]), torch.from_numpy(y))
             for q, y in enumerate(scores)
         ]
-        return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1))
+        if beside is None:
+            alpha = [_coefficients(*study) for study in encoded]
+            return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1))
+        known, each = beside
+        coordinates = np.concatenate([c[rows] for c, rows in zip(each, kept, strict=True)])
+        joint = JointSpace(network.space, known)
+        together, past = condition(joint, X, index, coordinates, encoded)
+        return cls(X, index, datasets.cpu(), together, past)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Any]:
         """Plain data of a checkpoint, in small integers."""
-        return {
+        state = {
             "X": torch.from_numpy(self.X.astype(np.int16)),
             "task": torch.from_numpy(self.study_index.astype(np.int32)),
             "datasets": self.dataset_encodings,
             "weights": self.alpha,
         }
+        return state if self.beside is None else {**state, "beside": self.beside.state()}
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any], network: DeepKernelGP) -> PastStudies:
@@ -107,7 +124,10 @@ class PastStudies:
             raise ValueError("past studies of another shape")
         if ((index < 0) | (index >= len(encodings))).any():
             raise ValueError("trials of studies that are not there")
-        return cls(X, index, encodings, alpha)
+        beside = state.get("beside")
+        if beside is not None:
+            beside = PastHyperparameters.from_state(beside, *X.shape)
+        return cls(X, index, encodings, alpha, beside)
 
 
 def checked_rows(X: np.ndarray, space: Space) -> np.ndarray:

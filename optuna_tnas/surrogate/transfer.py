@@ -14,8 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from dataclasses import replace
-import math
 
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
@@ -23,6 +21,7 @@ from gpytorch.means import Mean
 import torch
 from torch import Tensor
 
+from optuna_tnas.surrogate.evidence import center_of
 from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.evidence import Scales
 from optuna_tnas.surrogate.gp import Mixture
@@ -34,8 +33,6 @@ from optuna_tnas.surrogate.study_model import Features
 
 # Prior variance of a study's constant mean: nearly flat, since a few trials say little of it.
 MEAN_VARIANCE = 100.0
-# Medians of the priors of the scales, in units of the past's scaled outcomes.
-CENTER = Scales(unit=1.0, variances=(1.0, 1.0), noise=0.02)
 
 
 @dataclass(frozen=True)
@@ -139,17 +136,6 @@ def evidence(
     center = center_of(len(distances.differences))
     mean = prior.mean * predicted
     return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
-
-
-def center_of(n_parameters: int) -> Scales:
-    """Medians of the priors of the scales, with so many parameters of their own relevance.
-
-    The lengthscales' is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
-    """
-    if n_parameters == 0:
-        return CENTER
-    relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
-    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=relevances)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.surrogate.blocks import Blocks
+from optuna_tnas.surrogate.evidence import CENTER
 from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernels import FeatureInputs
-from optuna_tnas.surrogate.transfer import CENTER
 from optuna_tnas.surrogate.transfer import evidence
 from optuna_tnas.surrogate.transfer import MEAN_VARIANCE
 from optuna_tnas.surrogate.transfer import RELATED
