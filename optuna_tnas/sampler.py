@@ -32,6 +32,7 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import compatible
 from optuna_tnas.spaces.hyperparameters import coordinate
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
@@ -141,7 +142,7 @@ class TNASSampler(BaseSampler):
 
     def _hyperparameters(self, study: Study, trial: FrozenTrial) -> Hyperparameters:
         if not self._suggester.surrogate.config.searches_hyperparameters:
-            return Hyperparameters({})
+            return NONE
         return trials.hyperparameters(study, self.space, trial)
 
     def sample_relative(

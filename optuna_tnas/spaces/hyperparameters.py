@@ -97,8 +97,11 @@ class Hyperparameters:
         )
 
 
+NONE = Hyperparameters({})
+
+
 def united(several: Iterable[Hyperparameters]) -> Hyperparameters:
-    """Join hyper-parameters, each range the widest; kinds that contradict the first are left out."""
+    """Join hyper-parameters, each range the widest; what contradicts the first is left out."""
     joined: dict[str, BaseDistribution] = {}
     for name, distribution in (pair for h in several for pair in h.distributions.items()):
         known = joined.get(name, distribution)

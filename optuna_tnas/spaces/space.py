@@ -88,7 +88,7 @@ class Space(Declaration):
     # --- rows of choice positions -----------------------------------------------------------
 
     def positions(self, params: Mapping[str, Any]) -> dict[int, float]:
-        """Find the given parameters in a row: column -> position; what is no choice is left out."""
+        """Find the given parameters in a row: column -> position; only what is a choice."""
         return {
             i: float(p.choices.index(params[p.name]))
             for i, p in enumerate(self.parameters)

@@ -24,6 +24,7 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
 from optuna_tnas.studies.storage import open_storage
 from optuna_tnas.studies.trials import asked_beside
@@ -53,7 +54,7 @@ class Task:
     y: np.ndarray
     dataset: DatasetSample | None = None
     params: Sequence[Mapping[str, Any]] = ()
-    hyperparameters: Hyperparameters = Hyperparameters({})
+    hyperparameters: Hyperparameters = NONE
 
     def coordinates(self, hyperparameters: Hyperparameters) -> np.ndarray:
         """Convert the trials' hyper-parameters: ``n x H``, NaN for what is missing."""

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.surrogate.evidence import center_of
 from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.evidence import Scales
 from optuna_tnas.surrogate.kernels import gaussian

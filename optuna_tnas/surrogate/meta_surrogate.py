@@ -22,6 +22,7 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces import SubsetSpace
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
@@ -141,7 +142,7 @@ class MetaSurrogate:
     def past_hyperparameters(self) -> Hyperparameters:
         """What past studies searched beside the architecture."""
         beside = self.past.beside if self.past else None
-        return beside.hyperparameters if beside else Hyperparameters({})
+        return beside.hyperparameters if beside else NONE
 
     def past_rows(self, space: JointSpace) -> np.ndarray:
         """Convert past trials, at most 1,000, to rows of a joint space; none with a gap."""
