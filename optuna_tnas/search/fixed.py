@@ -25,3 +25,9 @@ def agrees(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
     if not fixed:
         return np.ones(len(X), dtype=bool)
     return np.asarray((with_fixed(space, X, fixed) == X).all(axis=1))
+
+
+def decided(space: Space, fixed: Fixed) -> np.ndarray | None:
+    """Return the architecture (``P``) if the fixed choices leave nothing open; else None."""
+    row = with_fixed(space, np.zeros((1, len(space.parameters)), dtype=np.int64), fixed)
+    return row[0] if set(np.flatnonzero(space.active(row)[0])) <= fixed.keys() else None

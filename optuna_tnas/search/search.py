@@ -9,6 +9,7 @@ import numpy as np
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.gp import Mixture
@@ -23,10 +24,18 @@ class Search(ABC):
         space: The space.
         model: The study's model.
         inputs: Reads the inputs of the model's GPs.
+        constraints: Limits that are known before training; none unless given.
     """
 
-    def __init__(self, space: Space, model: StudyModel, inputs: FeatureInputs) -> None:
+    def __init__(
+        self,
+        space: Space,
+        model: StudyModel,
+        inputs: FeatureInputs,
+        constraints: KnownConstraints | None = None,
+    ) -> None:
         self._space, self._model, self._inputs = space, model, inputs
+        self._constraints = constraints or KnownConstraints(space)
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
@@ -49,7 +58,7 @@ class Search(ABC):
         fixed: Fixed,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Find the best architecture (``P``) that agrees with ``fixed`` and is not avoided.
+        """Find the best feasible architecture (``P``) that has what is fixed and is not avoided.
 
         Args:
             ranking: Ranks inputs.
@@ -57,4 +66,7 @@ class Search(ABC):
             avoided: ``m x P`` architectures not to choose unless nothing else is left.
             fixed: Choices that are made already.
             rng: Generator of candidates drawn at random.
+
+        Raises:
+            ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """

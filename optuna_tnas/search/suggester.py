@@ -12,11 +12,13 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
-from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
@@ -40,6 +42,7 @@ class Suggester:
         surrogate: The meta-learned or untrained surrogate.
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
+        constraints: Limits that are known before training; none unless given.
     """
 
     def __init__(
@@ -47,10 +50,12 @@ class Suggester:
         surrogate: MetaSurrogate,
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
+        constraints: KnownConstraints | None = None,
     ) -> None:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
+        self.constraints = constraints or KnownConstraints(surrogate.space)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the search out, which is computed anew."""
@@ -61,7 +66,7 @@ class Suggester:
         """The search; in a listed space all candidates are encoded here."""
         space = self.surrogate.space
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        return search(space, self.surrogate.study_model(self._dataset))
+        return search(space, self.surrogate.study_model(self._dataset), self.constraints)
 
     def suggest(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """Suggest the next architecture, ``P`` int64.
@@ -69,13 +74,19 @@ class Suggester:
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
         first few come from that set, or at random without one. The others maximize the
-        acquisition function of the GPs on the study's trials.
+        acquisition function of the GPs on the study's trials. All of them meet the known
+        constraints, unless the fixed choices leave nothing open.
 
         Args:
             study: The study's trials so far.
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
+
+        Raises:
+            ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
+        if (row := decided(self.surrogate.space, fixed)) is not None:
+            return row
         unused = self._unused(study, fixed)
         if self._is_beginning(study, len(unused)):
             return unused[0] if len(unused) else self._random(study, fixed, rng)
@@ -115,16 +126,17 @@ class Suggester:
         return Acquisition(self._acquisition, mixture, pending, seed)
 
     def _unused(self, study: Observations, fixed: Fixed) -> np.ndarray:
-        """Find the warm-start architectures that are new and agree with ``fixed``: ``u x P``."""
+        """Find the warm-start architectures that are allowed and new: ``u x P``."""
         known = self.surrogate.warm_start
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        return without(known[agrees(self.surrogate.space, known, fixed)], study.avoided)
+        known = known[agrees(self.surrogate.space, known, fixed)]
+        return without(known[self.constraints.feasible(known)], study.avoided)
 
     def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """Draw a random architecture, a new one if there is any among 256."""
-        space = self.surrogate.space
-        drawn = with_fixed(space, space.sample(256, rng), fixed)
+        """Draw a random architecture that is feasible, a new one if there is any among 256."""
+        space, known = self.surrogate.space, study.avoided
+        drawn = draw(space, self.constraints, 256, known, known, fixed, rng)
         new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
 

@@ -1,0 +1,175 @@
+"""Architectures that meet the constraints that are known before training."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.stats import rankdata
+from tqdm import tqdm
+
+from optuna_tnas.errors import ConstraintError
+from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.constraints import PATIENCE
+from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.mutation import offspring
+from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.rows import keys
+from optuna_tnas.spaces.rows import without
+
+
+_BATCH = 64  # random architectures, and feasible ones that are enough
+_MAX_BATCHES = 16
+_POOL = 1024  # architectures that evolution goes on from
+_MAX_ROUNDS = 200  # of evolution, each with up to some 120 new architectures
+
+
+def draw(
+    space: Space,
+    constraints: KnownConstraints,
+    n: int,
+    start: np.ndarray,
+    avoided: np.ndarray,
+    fixed: Fixed,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Draw architectures that agree with ``fixed`` and meet all constraints: ``m x P``, m >= 1.
+
+    Without constraints, these are ``n`` random ones. In a listed space, all that there are, in
+    random order. In a larger one, the feasible ones among up to 1024 random ones; if all of those
+    are avoided, evolution continues from them and from ``start``.
+
+    Args:
+        space: The space.
+        constraints: The constraints.
+        n: Number of architectures without constraints.
+        start: ``s x P`` architectures, such as the best trials.
+        avoided: ``a x P`` architectures not to be content with unless nothing else is found.
+        fixed: Choices that are made already.
+        rng: Generator of everything random.
+
+    Raises:
+        ConstraintError: If no feasible architecture is found.
+    """
+    if not constraints.names:
+        return with_fixed(space, space.sample(n, rng), fixed)
+    if space.enumerable:
+        return np.asarray(rng.permutation(_listed(space, constraints, fixed)))
+    drawn = np.empty((0, len(space.parameters)), dtype=np.int64)
+    for _ in range(_MAX_BATCHES):
+        drawn = np.concatenate([drawn, with_fixed(space, space.sample(_BATCH, rng), fixed)])
+        found = drawn[constraints.feasible(drawn)]
+        if len(found) >= _BATCH:
+            break
+    if len(without(found, avoided)):
+        return found
+    pool = np.unique(np.concatenate([with_fixed(space, start, fixed), drawn]), axis=0)
+    return _evolved(space, constraints, pool, avoided, fixed, rng)
+
+
+def _listed(space: Space, constraints: KnownConstraints, fixed: Fixed) -> np.ndarray:
+    X = space.enumerate()
+    X = X[agrees(space, X, fixed)]
+    feasible = constraints.feasible(X)
+    if not feasible.any():
+        lowest = constraints.values(X).min(axis=0, initial=np.inf)
+        raise nothing_feasible(space, constraints, lowest, len(X), fixed)
+    return np.asarray(X[feasible])
+
+
+def _evolved(
+    space: Space,
+    constraints: KnownConstraints,
+    pool: np.ndarray,
+    avoided: np.ndarray,
+    fixed: Fixed,
+    rng: np.random.Generator,
+) -> np.ndarray:
+    """Change the least violating architectures of the pool until a feasible one is new."""
+    evolution = _Evolution(space, constraints, pool)
+    rounds = tqdm(range(_MAX_ROUNDS), "nothing feasible yet", delay=PATIENCE, leave=False)
+    for _ in rounds:
+        if len(without(evolution.found, avoided)):
+            break
+        evolution.step(fixed, rng)
+    rounds.close()
+    if len(evolution.found) == 0:
+        raise nothing_feasible(space, constraints, evolution.lowest, evolution.n_tried, fixed)
+    return evolution.found
+
+
+class _Evolution:
+    """Architectures in the order of their violations.
+
+    Each step lists the neighbors of another one, so that no local minimum holds the search.
+    """
+
+    def __init__(self, space: Space, constraints: KnownConstraints, pool: np.ndarray) -> None:
+        self._space, self._constraints = space, constraints
+        self._tried = set(keys(pool))
+        self._X, self._values = pool, constraints.values(pool)
+        self._expanded = np.zeros(len(pool), dtype=bool)
+        self.lowest = self._values.min(axis=0)
+
+    @property
+    def found(self) -> np.ndarray:
+        """The feasible architectures: ``m x P``."""
+        return np.asarray(self._X[(self._values <= 0).all(axis=1)])
+
+    @property
+    def n_tried(self) -> int:
+        """Number of different architectures so far."""
+        return len(self._tried)
+
+    def step(self, fixed: Fixed, rng: np.random.Generator) -> None:
+        """Add the neighbors of the best that was not expanded, and mutants of the best few."""
+        violations = _violations(self._values)
+        ties = rng.random(len(violations))
+        self._keep(np.lexsort((ties, violations))[:_POOL])
+        order = np.argsort(self._expanded, kind="stable")
+        self._expanded[order[0]] = True
+        new = offspring(self._space, self._X[order], fixed, rng)
+        new = new[[key not in self._tried for key in keys(new)]]
+        self._tried.update(keys(new))
+        self._add(new, self._constraints.values(new))
+
+    def _keep(self, rows: np.ndarray) -> None:
+        self._X, self._values = self._X[rows], self._values[rows]
+        self._expanded = self._expanded[rows]
+
+    def _add(self, new: np.ndarray, values: np.ndarray) -> None:
+        self._X = np.concatenate([self._X, new])
+        self._values = np.concatenate([self._values, values])
+        self._expanded = np.concatenate([self._expanded, np.zeros(len(new), dtype=bool)])
+        self.lowest = np.minimum(self.lowest, values.min(axis=0, initial=np.inf))
+
+
+def _violations(values: np.ndarray) -> np.ndarray:
+    """Sum the relative ranks of the violations, whose scales differ: ``n x K`` -> ``n``."""
+    ranks = rankdata(np.maximum(values, 0), method="dense", axis=0) - 1
+    return np.asarray((ranks / np.maximum(ranks.max(axis=0), 1)).sum(axis=1))
+
+
+def nothing_feasible(
+    space: Space, constraints: KnownConstraints, lowest: np.ndarray, n_tried: int, fixed: Fixed
+) -> ConstraintError:
+    """Describe that none of the architectures that were tried is feasible.
+
+    Args:
+        space: The space.
+        constraints: The constraints.
+        lowest: ``K`` lowest values of the constraints.
+        n_tried: Number of architectures.
+        fixed: Choices that all of them have.
+    """
+    parameters = space.parameters
+    named = {parameters[p].name: parameters[p].choices[choice] for p, choice in fixed.items()}
+    having = f" with {named}" if named else ""
+    tried = "" if space.enumerable else " tried, random ones and what evolved from them,"
+    values = zip(constraints.names, lowest, strict=True)
+    return ConstraintError(
+        f"None of {n_tried} architectures{having}{tried} meets all known constraints. Their "
+        "lowest values, which must be 0 or less together: "
+        f"{', '.join(f'{name} {value:g}' for name, value in values)}. Relax a constraint"
+        f"{' or fix other parameters' if named else ''}."
+    )
