@@ -66,6 +66,10 @@ class KnownConstraints:
             return np.ones(len(X), dtype=bool)
         return np.asarray((self.values(X) <= 0).all(axis=1))
 
+    def lowest(self, X: np.ndarray) -> np.ndarray:
+        """Return each constraint's lowest value among ``n x P`` architectures: ``K``."""
+        return np.asarray(self.values(X).min(axis=0, initial=np.inf))
+
     def violated(self, row: np.ndarray) -> dict[str, float]:
         """Return the values of the constraints that the architecture (``P``) violates."""
         if not self._functions:

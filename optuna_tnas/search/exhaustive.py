@@ -148,14 +148,17 @@ class ExhaustiveSearch(Search):
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:
         """Positions of the architectures to choose from."""
         agreeing = agrees(self._space, self._X, fixed)
-        if not (agreeing & self._feasible).any():
-            raise nothing_feasible(self._space, self._constraints, self._X[agreeing], fixed)
-        agreeing &= self._feasible
-        new_network = agreeing & ~np.isin(self._class, self._classes_of(avoided))
+        allowed = agreeing & self._feasible
+        if not allowed.any():
+            lowest = self._constraints.lowest(self._X[agreeing])
+            raise nothing_feasible(
+                self._space, self._constraints, lowest, int(agreeing.sum()), fixed
+            )
+        new_network = allowed & ~np.isin(self._class, self._classes_of(avoided))
         if new_network.any():
             return np.flatnonzero(new_network)
-        new = agreeing & ~np.isin(self._indices, self._space.indices(avoided))
-        return np.flatnonzero(new if new.any() else agreeing)
+        new = allowed & ~np.isin(self._indices, self._space.indices(avoided))
+        return np.flatnonzero(new if new.any() else allowed)
 
     @cached_property
     def _feasible(self) -> np.ndarray:

@@ -21,7 +21,7 @@ from optuna_tnas.spaces.rows import without
 _BATCH = 64  # random architectures, and feasible ones that are enough
 _MAX_BATCHES = 16
 _POOL = 1024  # architectures that evolution goes on from
-_MAX_ROUNDS = 200  # of evolution, each with up to some 120 new architectures
+_MAX_ROUNDS = 400  # of evolution, with up to some 180 new architectures each
 
 
 def draw(
@@ -72,8 +72,7 @@ def _listed(space: Space, constraints: KnownConstraints, fixed: Fixed) -> np.nda
     X = X[agrees(space, X, fixed)]
     feasible = constraints.feasible(X)
     if not feasible.any():
-        lowest = constraints.values(X).min(axis=0, initial=np.inf)
-        raise nothing_feasible(space, constraints, lowest, len(X), fixed)
+        raise nothing_feasible(space, constraints, constraints.lowest(X), len(X), fixed)
     return np.asarray(X[feasible])
 
 
@@ -109,7 +108,7 @@ class _Evolution:
         self._tried = set(keys(pool))
         self._X, self._values = pool, constraints.values(pool)
         self._expanded = np.zeros(len(pool), dtype=bool)
-        self.lowest = self._values.min(axis=0)
+        self.lowest = constraints.lowest(pool)
 
     @property
     def found(self) -> np.ndarray:
@@ -122,26 +121,29 @@ class _Evolution:
         return len(self._tried)
 
     def step(self, fixed: Fixed, rng: np.random.Generator) -> None:
-        """Add the neighbors of the best that was not expanded, and mutants of the best few."""
+        """Add neighbors of the best that was not expanded, mutants of the best, random ones."""
         violations = _violations(self._values)
         ties = rng.random(len(violations))
         self._keep(np.lexsort((ties, violations))[:_POOL])
-        order = np.argsort(self._expanded, kind="stable")
-        self._expanded[order[0]] = True
-        new = offspring(self._space, self._X[order], fixed, rng)
+        next_one = np.argmin(self._expanded)  # the first that was not
+        self._expanded[next_one] = True
+        ranked = np.concatenate([self._X[[next_one]], self._X])
+        random = with_fixed(self._space, self._space.sample(_BATCH, rng), fixed)
+        new = np.concatenate([offspring(self._space, ranked, fixed, rng), random])
+        new = np.unique(new, axis=0)
         new = new[[key not in self._tried for key in keys(new)]]
         self._tried.update(keys(new))
-        self._add(new, self._constraints.values(new))
+        self.lowest = np.minimum(self.lowest, self._constraints.lowest(new))
+        self._add(new)
 
     def _keep(self, rows: np.ndarray) -> None:
         self._X, self._values = self._X[rows], self._values[rows]
         self._expanded = self._expanded[rows]
 
-    def _add(self, new: np.ndarray, values: np.ndarray) -> None:
+    def _add(self, new: np.ndarray) -> None:
         self._X = np.concatenate([self._X, new])
-        self._values = np.concatenate([self._values, values])
+        self._values = np.concatenate([self._values, self._constraints.values(new)])
         self._expanded = np.concatenate([self._expanded, np.zeros(len(new), dtype=bool)])
-        self.lowest = np.minimum(self.lowest, values.min(axis=0, initial=np.inf))
 
 
 def _violations(values: np.ndarray) -> np.ndarray:

@@ -99,7 +99,9 @@ def _layers(
 ) -> Iterator[_Layer]:
     chosen = [
         parameter.choices[position]
-        for parameter, position in zip(space.parameters, space.encode(params), strict=True)
+        for parameter, position in zip(
+            space.parameters, space.encode(params).tolist(), strict=True
+        )
     ]
     if space.fingerprint == _nasbench201():
         return _nasbench201_layers(chosen, **network)
