@@ -29,6 +29,7 @@ from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
 from optuna_tnas.search.constraints import KnownConstraint
 from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
@@ -198,19 +199,7 @@ class TNASSampler(BaseSampler):
             if inevitable or trials.keep_claim(study, self.space, trial, row, self._finished):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
-        self._warn_if_violated(trial, row)
         return row
-
-    def _warn_if_violated(self, trial: FrozenTrial, row: np.ndarray) -> None:
-        with self._lock:
-            violated = self._suggester.constraints.violated(row)
-        if violated:
-            _logger.warning(
-                "The parameters of trial %d were fixed and violate the known constraints %s; it "
-                "runs all the same.",
-                trial.number,
-                violated,
-            )
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:
@@ -250,9 +239,30 @@ class TNASSampler(BaseSampler):
         return RandomSampler(seed=int(np.random.default_rng(words).integers(1 << 32)))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Passed on to the independent sampler."""
+        """Warn of an architecture that is fixed and violates a known constraint.
+
+        Passed on to the independent sampler.
+        """
+        if self._suggester.constraints.names:
+            self._warn_if_violated(study, trial)
         if self._independent_sampler is not None:
             self._independent_sampler.before_trial(study, trial)
+
+    def _warn_if_violated(self, study: Study, trial: FrozenTrial) -> None:
+        """Look before the trial: Optuna asks for no suggestion where all parameters are fixed."""
+        search_space = study.sampler.infer_relative_search_space(study, trial)
+        row = decided(self.space, self._fixed(study, trial, search_space))
+        if row is None:
+            return
+        with self._lock:
+            violated = self._suggester.constraints.violated(row)
+        if violated:
+            _logger.warning(
+                "The parameters of trial %d are fixed and violate the known constraints %s; it "
+                "runs all the same.",
+                trial.number,
+                violated,
+            )
 
     def after_trial(
         self,
