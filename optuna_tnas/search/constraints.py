@@ -51,14 +51,17 @@ class KnownConstraints:
         """
         if len(self._known) > _MAX_KEPT and not self._space.enumerable:
             self._known.clear()
-        wanted = keys(X)
-        new = {key: i for i, key in enumerate(wanted) if key not in self._known}
+        self._evaluate_new(X)
+        values = [self._known[key] for key in keys(X)]
+        return np.array(values).reshape(len(X), len(self.names))
+
+    def _evaluate_new(self, X: np.ndarray) -> None:
+        new = {key: i for i, key in enumerate(keys(X)) if key not in self._known}
         rows = X[list(new.values())]
         active = self._space.active(rows)
-        bar = tqdm(new, "known constraints", unit="network", delay=PATIENCE, leave=False)
-        for key, row, asked in zip(bar, rows, active, strict=True):
-            self._known[key] = self._evaluate(self._params(row, asked))
-        return np.array([self._known[key] for key in wanted]).reshape(len(X), len(self.names))
+        with tqdm(new, "known constraints", unit="network", delay=PATIENCE, leave=False) as bar:
+            for key, row, asked in zip(bar, rows, active, strict=True):
+                self._known[key] = self._evaluate(self._params(row, asked))
 
     def feasible(self, X: np.ndarray) -> np.ndarray:
         """Tell which of ``n x P`` architectures meet all constraints: ``n`` bool."""

@@ -131,10 +131,10 @@ def _convolution(
     return _Layer(n_in * n_out * kernel**2, size**2, (2 * norm + bias) * n_out)
 
 
-def _check_positive(**numbers: float) -> None:
+def _check_positive(**numbers: int) -> None:
     for name, number in numbers.items():
-        if not number > 0:
-            raise SpaceError(f"{name} cannot be {number!r}; give a number above 0.")
+        if not isinstance(number, int) or number <= 0:
+            raise SpaceError(f"{name} cannot be {number!r}; give a whole number above 0.")
 
 
 # --- NAS-Bench-201 --------------------------------------------------------------------------
@@ -209,8 +209,9 @@ def _mobilenetv3_layers(
     resolution: int = 224,
 ) -> Iterator[_Layer]:
     """List the layers of a sub-network: stem, first block, five stages and the last layers."""
-    _check_positive(width_multiplier=width_multiplier, n_channels=n_channels)
-    _check_positive(n_classes=n_classes, resolution=resolution)
+    _check_positive(n_channels=n_channels, n_classes=n_classes, resolution=resolution)
+    if not width_multiplier > 0:
+        raise SpaceError(f"width_multiplier cannot be {width_multiplier}; give 1.0 or 1.2.")
     stem, width, *stages = [
         _divisible(width_multiplier * w) for w in (_STEM_WIDTH, _FIRST_WIDTH, *_STAGE_WIDTHS)
     ]

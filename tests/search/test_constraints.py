@@ -95,10 +95,15 @@ def test_what_takes_long_shows_its_progress(
     assert "known constraints" in capsys.readouterr().err
 
 
-def test_memory_has_a_limit(mobilenetv3_case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MAX_KEPT", 10)
-    constraints = KnownConstraints(mobilenetv3_case.space, {"a": lambda p: p["depth_1"] - 3})
+def test_memory_of_a_large_space_has_a_limit(
+    mobilenetv3_case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_KEPT", 30)
+    asked: list[dict[str, Any]] = []
+    constraints = KnownConstraints(
+        mobilenetv3_case.space, {"a": lambda p: asked.append(p) or p["depth_1"] - 3}
+    )
     X = mobilenetv3_case.space.sample(40, np.random.default_rng(0))
-    for part in (X[:20], X, X[5:30]):
+    for part, n_asked in ((X[:20], 20), (X, 40), (X[5:30], 65)):
         assert (constraints.feasible(part) == (part[:, 0] <= 1)).all()
-    assert len(constraints._known) <= 40
+        assert len(asked) == n_asked

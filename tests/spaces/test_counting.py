@@ -236,6 +236,7 @@ def test_names_do_not_matter() -> None:
     [
         ({"width": 0}, "width"),
         ({"n_classes": -1}, "n_classes"),
+        ({"cells_per_stage": 1.5}, "whole number"),
         ({"resolution": 30}, "multiple of 4"),
         ({"variant": "other"}, "'other'"),
     ],
@@ -243,6 +244,11 @@ def test_names_do_not_matter() -> None:
 def test_impossible_networks_are_refused(keywords: dict[str, Any], named: str) -> None:
     with pytest.raises(SpaceError, match=named):
         count_macs(CELLS, dict.fromkeys(CELL_NAMES, "none"), **keywords)
+
+
+def test_no_width_is_refused() -> None:
+    with pytest.raises(SpaceError, match="width_multiplier"):
+        count_macs(MOBILE, drawn(MOBILE, 1)[0], width_multiplier=0)
 
 
 @pytest.mark.parametrize("count", [count_macs, count_parameters])
