@@ -10,6 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from optuna_tnas.errors import ConstraintError
+from optuna_tnas.search.fixed import decided
+from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.rows import keys
 
@@ -43,14 +45,24 @@ class KnownConstraints:
         """The constraints' names."""
         return list(self._functions)
 
+    def under(self, fixed: Fixed) -> KnownConstraints:
+        """Return these constraints; none if the fixed choices leave no architecture open."""
+        if not self._functions or decided(self._space, fixed) is None:
+            return self
+        return KnownConstraints(self._space)
+
     def values(self, X: np.ndarray) -> np.ndarray:
-        """Evaluate ``K`` constraints on ``n x P`` architectures: ``n x K``.
+        """Evaluate ``K`` constraints on architectures: ``n x K``.
+
+        Args:
+            X: ``n x P`` architectures, or rows that begin with them.
 
         Raises:
             ConstraintError: If a function raises, or returns NaN or no number.
         """
         if len(self._known) > _MAX_KEPT and not self._space.enumerable:
             self._known.clear()
+        X = X[:, : len(self._space.parameters)].astype(np.int64)
         self._evaluate_new(X)
         values = [self._known[key] for key in keys(X)]
         return np.array(values).reshape(len(X), len(self.names))

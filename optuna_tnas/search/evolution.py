@@ -53,7 +53,8 @@ class EvolutionarySearch(Search):
 
         Each round adds the best candidate's neighbors and mutants of the best few.
         """
-        drawn = draw(self._space, self._constraints, self._N_RANDOM, start, avoided, fixed, rng)
+        constraints = self._constraints.under(fixed)
+        drawn = draw(self._space, constraints, self._N_RANDOM, start, avoided, fixed, rng)
         pool = self._agreeing(np.concatenate([start, drawn]), fixed)
         x = self.inputs(pool)
         values = ranking.values(x)
@@ -73,4 +74,4 @@ class EvolutionarySearch(Search):
     def _agreeing(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
         """Set the fixed choices, and keep what is feasible."""
         X = np.unique(with_fixed(self._space, X, fixed), axis=0)
-        return np.asarray(X[self._constraints.feasible(X)])
+        return np.asarray(X[self._constraints.under(fixed).feasible(X)])

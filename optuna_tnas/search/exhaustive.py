@@ -148,7 +148,8 @@ class ExhaustiveSearch(Search):
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:
         """Positions of the architectures to choose from."""
         agreeing = agrees(self._space, self._X, fixed)
-        allowed = agreeing & self._feasible
+        limited = self._constraints.under(fixed).names
+        allowed = agreeing & self._feasible if limited else agreeing
         if not allowed.any():
             lowest = self._constraints.lowest(self._X[agreeing])
             raise nothing_feasible(

@@ -55,7 +55,7 @@ def draw(
         return with_fixed(space, space.sample(n, rng), fixed)
     if space.enumerable:
         return np.asarray(rng.permutation(_listed(space, constraints, fixed)))
-    drawn = np.empty((0, len(space.parameters)), dtype=np.int64)
+    drawn = space.sample(0, rng)
     for _ in range(_MAX_BATCHES):
         drawn = np.concatenate([drawn, with_fixed(space, space.sample(_BATCH, rng), fixed)])
         found = drawn[constraints.feasible(drawn)]
@@ -165,7 +165,8 @@ def nothing_feasible(
         fixed: Choices that all of them have.
     """
     parameters = space.parameters
-    named = {parameters[p].name: parameters[p].choices[choice] for p, choice in fixed.items()}
+    own = {p: int(choice) for p, choice in fixed.items() if p < len(parameters)}
+    named = {parameters[p].name: parameters[p].choices[choice] for p, choice in own.items()}
     having = f" with {named}" if named else ""
     tried = "" if space.enumerable else " tried, random ones and what evolved from them,"
     values = zip(constraints.names, lowest, strict=True)

@@ -28,6 +28,8 @@ def agrees(space: Space, X: np.ndarray, fixed: Fixed) -> np.ndarray:
 
 
 def decided(space: Space, fixed: Fixed) -> np.ndarray | None:
-    """Return the architecture (``P``) if the fixed choices leave nothing open; else None."""
-    row = with_fixed(space, np.zeros((1, len(space.parameters)), dtype=np.int64), fixed)
-    return row[0] if set(np.flatnonzero(space.active(row)[0])) <= fixed.keys() else None
+    """Return the architecture (``P``) if the fixed choices leave none of its open; else None."""
+    n = len(space.parameters)
+    own = {column: value for column, value in fixed.items() if column < n}
+    row = with_fixed(space, np.zeros((1, n), dtype=np.int64), own)
+    return row[0] if set(np.flatnonzero(space.active(row)[0])) <= own.keys() else None

@@ -17,7 +17,6 @@ from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
-from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.rows import best
@@ -75,7 +74,7 @@ class Suggester:
         good, architectures that cover them follow, from the warm-start set. Without a past, the
         first few come from that set, or at random without one. The others maximize the
         acquisition function of the GPs on the study's trials. All of them meet the known
-        constraints, unless the fixed choices leave nothing open.
+        constraints, unless the fixed choices leave no architecture open.
 
         Args:
             study: The study's trials so far.
@@ -85,8 +84,6 @@ class Suggester:
         Raises:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
-        if (row := decided(self.surrogate.space, fixed)) is not None:
-            return row
         unused = self._unused(study, fixed)
         if self._is_beginning(study, len(unused)):
             return unused[0] if len(unused) else self._random(study, fixed, rng)
@@ -131,12 +128,12 @@ class Suggester:
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
         known = known[agrees(self.surrogate.space, known, fixed)]
-        return without(known[self.constraints.feasible(known)], study.avoided)
+        return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
 
     def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
         """Draw a random architecture that is feasible, a new one if there is any among 256."""
         space, known = self.surrogate.space, study.avoided
-        drawn = draw(space, self.constraints, 256, known, known, fixed, rng)
+        drawn = draw(space, self.constraints.under(fixed), 256, known, known, fixed, rng)
         new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
 
