@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 import numpy as np
 import optuna
+from optuna.samplers import BaseSampler
+from optuna.samplers import RandomSampler
 from optuna.samplers import TPESampler
 from optuna.study import Study
 from optuna.trial import create_trial
@@ -16,6 +21,7 @@ from optuna.trial import create_trial
 from benchmarks.common.files import replaced
 from benchmarks.tasks import Archive
 from benchmarks.tasks import Family
+from benchmarks.tasks import SearchSpace
 from benchmarks.tasks import SearchTask
 from benchmarks.tasks import TableError
 from optuna_tnas.spaces import Space
@@ -30,6 +36,7 @@ SPOILS: dict[str, Callable[[np.ndarray, np.random.Generator], np.ndarray]] = {
 }
 
 Trials = tuple[np.ndarray, np.ndarray]  # n x P architectures, n values
+Params = Sequence[Mapping[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class PastSetting:
 
     Attributes:
         n: Trials of each past study; an archive may have fewer.
-        by: ``random`` trials without repeats, or those that Optuna's ``tpe`` makes.
+        by: ``random`` trials (of architectures alone without repeats), or those that Optuna's
+            ``tpe`` makes.
         tasks: How many past studies, the first in an order that depends on the seed; None for
             all, and there may be fewer.
         spoil: What is wrong with them: the values are ``shuffled`` within each study,
@@ -73,17 +81,21 @@ def past_studies(
 ) -> tuple[Study, ...]:
     """Make one study for each past task; it depends on ``past``, the seed and the task only.
 
-    So all methods get the same ones. TPE's trials are kept in the folder ``cache``.
+    So all methods get the same ones. TPE's architectures are kept in the folder ``cache``.
     """
     past.check(family)
     sources, studies = family.past(target), []
     for name in _chosen(list(sources), past.tasks, seed):
         rng = np.random.default_rng([seed, crc32(name.encode())])
         kept = cache / f"{name}-{past.by}{past.n}-seed{seed}.npz"
-        X, values = _trials(sources[name], family.space, past, rng, kept)
+        if family.hyperparameters:
+            params, values = _joint_trials(sources[name], family, past, rng)
+        else:
+            X, values = _trials(sources[name], family.space, past, rng, kept)
+            params = [family.space.decode(row) for row in X]
         if past.spoil:
             values = SPOILS[past.spoil](values, rng)
-        studies.append(_study(name, family.space, X, values))
+        studies.append(_study(name, family, params, values))
     return tuple(studies)
 
 
@@ -93,16 +105,36 @@ def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
     return [names[i] for i in sorted(order[:n])]
 
 
-def _study(name: str, space: Space, X: np.ndarray, values: np.ndarray) -> Study:
-    study = optuna.create_study(study_name=name, direction="maximize")
+def _study(name: str, family: Family, params: Params, values: np.ndarray) -> Study:
+    study, known = (
+        optuna.create_study(study_name=name, direction="maximize"),
+        family.distributions(),
+    )
     study.add_trials(
         create_trial(
             value=float(value),
-            params=(params := space.decode(row)),
-            distributions={name: space.distributions()[name] for name in params},
+            params=dict(asked),
+            distributions={parameter: known[parameter] for parameter in asked},
         )
-        for row, value in zip(X, values, strict=True)
+        for asked, value in zip(params, values, strict=True)
     )
+    return study
+
+
+def _joint_trials(
+    task: SearchTask, family: Family, past: PastSetting, rng: np.random.Generator
+) -> tuple[Params, np.ndarray]:
+    """Search for architecture and hyper-parameters at random or by TPE: ``n`` trials."""
+    seed = int(rng.integers(1 << 31))
+    sampler = TPESampler(seed=seed) if past.by == "tpe" else RandomSampler(seed=seed)
+    study = _searched(task, family, sampler, past.n)
+    return [t.params for t in study.trials], np.array([t.value for t in study.trials])
+
+
+def _searched(task: SearchTask, space: SearchSpace, sampler: BaseSampler, n: int) -> Study:
+    """Run ``n`` trials of a sampler on a task."""
+    study = optuna.create_study(direction="maximize", sampler=sampler)
+    study.optimize(lambda trial: task.evaluate(space.encode(space.suggest(trial))).value, n)
     return study
 
 
@@ -135,8 +167,7 @@ def _different(space: Space, n: int, rng: np.random.Generator) -> np.ndarray:
 def _tpe(task: SearchTask, space: Space, n: int, seed: int, kept: Path) -> Trials:
     """Search by TPE, repeats included; read the trials from the file ``kept`` if it exists."""
     if not kept.exists():
-        study = optuna.create_study(direction="maximize", sampler=TPESampler(seed=seed))
-        study.optimize(lambda trial: task.evaluate(space.encode(space.suggest(trial))).value, n)
+        study = _searched(task, space, TPESampler(seed=seed), n)
         X = np.array([space.encode(trial.params) for trial in study.trials])
         with replaced(kept) as file:  # by an equal one, if another process is at the same
             np.savez(file, X=X, values=np.array([trial.value for trial in study.trials]))

@@ -14,8 +14,10 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import as_completed
 from dataclasses import dataclass
@@ -26,7 +28,6 @@ import sys
 import time
 from typing import Any
 
-import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 from tqdm import tqdm
@@ -39,8 +40,8 @@ from benchmarks.common.files import replaced
 from benchmarks.past_settings import past_studies
 from benchmarks.past_settings import PastSetting
 from benchmarks.tasks import Measurement
+from benchmarks.tasks import SearchSpace
 from benchmarks.tasks import SearchTask
-from optuna_tnas.spaces import Space
 
 
 Record = dict[str, Any]
@@ -74,7 +75,7 @@ def run_search(search: Search) -> list[Record]:
     """Give the method the past, let it search, and record every trial."""
     family = tasks.load(search.space)
     sampler = peers.make(search.method, setting_of(search))
-    steps = drive(sampler, family.space, family.tasks[search.target], search.trials)
+    steps = drive(sampler, family, family.tasks[search.target], search.trials)
     return [{**search.key, **step} for step in steps]
 
 
@@ -84,23 +85,25 @@ def setting_of(search: Search) -> peers.Setting:
     kept = search.cache / f"{search.space}-past"
     history = past_studies(family, search.target, past, search.seed, kept)
     folder = f"{search.space}-{search.target}-{past}-seed{search.seed}"
-    return peers.Setting(family.space, history, search.seed, search.cache / folder)
+    hyperparameters = {name: h.distribution for name, h in family.hyperparameters.items()}
+    cache = search.cache / folder
+    return peers.Setting(family.space, history, search.seed, cache, hyperparameters)
 
 
 def drive(
     sampler: BaseSampler,
-    space: Space,
+    space: SearchSpace,
     task: SearchTask,
     n_trials: int,
-    first: Sequence[np.ndarray] = (),
+    first: Sequence[Mapping[str, Any]] = (),
 ) -> Iterator[Record]:
     """Ask, look up and tell; the sampler sees the values of its own trials only.
 
-    The architectures ``first`` (``P`` each) are tried before the sampler is asked.
+    The parameters ``first`` are tried before the sampler is asked.
     """
     study = optuna.create_study(direction="maximize", sampler=sampler)
-    for row in first:
-        study.enqueue_trial(space.decode(row))
+    for params in first:
+        study.enqueue_trial(dict(params))
     best: Measurement | None = None
     for number in range(n_trials):
         start = time.perf_counter()
@@ -216,7 +219,11 @@ def _arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--space", required=True, help=f"families: {', '.join(tasks.FAMILIES)}, or all")
+    add(
+        "--space",
+        required=True,
+        help=f"families: {', '.join(tasks.FAMILIES)}, or all of architectures alone",
+    )
     add("--target", required=True, help="tasks to search on, or all; the others are the past")
     add("--methods", required=True, help=f"of: {', '.join(peers.names())}")
     add("--seeds", type=_positive, default=10, help="searches per method, seeds 0, 1, ...")
@@ -239,11 +246,11 @@ def _positive(text: str) -> int:
 def _searches(a: argparse.Namespace) -> list[Search]:
     """List the searches seed by seed, so that an unfinished file has a bit of everything."""
     past = PastSetting(a.history, a.history_by, a.past, a.spoil)
-    # The other family with these tasks holds them all.
-    spaces = _listed("space", a.space, tasks.FAMILIES, but="nasbench201")
+    # NAS-Bench-201's other family holds its tasks too; of a joint search all methods are others.
+    spaces = _listed("space", a.space, tasks.FAMILIES, but=("nasbench201", *tasks.JOINT))
     known = [(space, target) for space in spaces for target in tasks.load(space).tasks]
     targets = _listed("target", a.target, dict.fromkeys(target for _, target in known))
-    methods = _listed("method", a.methods, peers.names())
+    methods = {space: _methods(a.methods, space) for space in spaces}
     for space in spaces:
         past.check(tasks.load(space))
     return [
@@ -251,18 +258,35 @@ def _searches(a: argparse.Namespace) -> list[Search]:
         for seed in range(a.seeds)
         for space, target in known
         if target in targets
-        for method in methods
+        for method in methods[space]
     ]
 
 
-def _listed(what: str, text: str, known: Iterable[str], but: str = "") -> list[str]:
-    """Split a list with commas into names, each once; ``all`` is all but one.
+def _methods(text: str, space: str) -> list[str]:
+    """List the methods for a family; ``all`` are those that search all that it searches.
+
+    Exits if one of the others is named.
+    """
+    if not tasks.load(space).hyperparameters:
+        return _listed("method", text, peers.names())
+    unable = set(peers.names()) - peers.JOINT
+    methods = _listed("method", text, peers.names(), but=unable)
+    if wrong := [name for name in methods if name in unable]:
+        sys.exit(
+            f"{wrong[0]} searches no hyper-parameters, which {space} has; choose of "
+            f"{', '.join(sorted(peers.JOINT))}."
+        )
+    return methods
+
+
+def _listed(what: str, text: str, known: Iterable[str], but: Collection[str] = ()) -> list[str]:
+    """Split a list with commas into names, each once; ``all`` is all but some.
 
     Exits if there is no such name.
     """
     known = list(known)
     if text == "all":
-        return [name for name in known if name != but]
+        return [name for name in known if name not in but]
     names = list(dict.fromkeys(text.split(",")))
     if unknown := [name for name in names if name not in known]:
         sys.exit(f"There is no {what} {unknown[0]!r}; choose of {', '.join(known)}.")

@@ -145,6 +145,11 @@ class Config:
         """Whether the past studies predict for a new one."""
         return self.gp == "default"
 
+    @property
+    def searches_hyperparameters(self) -> bool:
+        """Whether hyper-parameters beside the architecture are in the model; else at random."""
+        return self.gp == "default"
+
     @classmethod
     def preset(cls, name: str) -> Config:
         """Give a config by name.

@@ -33,6 +33,9 @@ from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import trials
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
@@ -139,13 +142,18 @@ class TNASSampler(BaseSampler):
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
     ) -> dict[str, BaseDistribution]:
-        """The declared space: known before the first trial, and free of conditions."""
-        return dict(self.space.distributions())
+        """The declared space, and what the study's trials were asked beside it."""
+        return {**self.space.distributions(), **self._hyperparameters(study, trial).distributions}
+
+    def _hyperparameters(self, study: Study, trial: FrozenTrial) -> Hyperparameters:
+        if not self._suggester.surrogate.config.searches_hyperparameters:
+            return Hyperparameters({})
+        return trials.hyperparameters(study, self.space, trial)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """An architecture; values for names outside the space come independently.
+        """An architecture, and the hyper-parameters beside it.
 
         Raises:
             StudyError: If the study is multi-objective, or its parameters have other choices.
@@ -153,20 +161,28 @@ class TNASSampler(BaseSampler):
                 meets them all is found.
         """
         _refuse_multi_objective(study)
-        mine = self.space.distributions().keys() & search_space.keys()
-        params = {
-            name: self.sample_independent(study, trial, name, distribution)
-            for name, distribution in search_space.items()
-            if name not in mine
-        }
-        if mine:
-            row = self._claim(study, trial, self._fixed(study, trial, search_space))
-            whole = self.space.decode(row, inactive=True)
-            params.update({name: whole[name] for name in search_space if name in mine})
-        return params
+        if not self.space.distributions().keys() & search_space.keys():
+            return {
+                name: self.sample_independent(study, trial, name, distribution)
+                for name, distribution in search_space.items()
+            }
+        space = self._search_space(search_space)
+        row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
+        whole = space.decode(row, inactive=True)
+        return {name: whole[name] for name in search_space}
+
+    def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
+        """Join the architectures and the hyper-parameters that are to be sampled with them."""
+        names = search_space.keys() - self.space.distributions().keys()
+        others = {name: search_space[name] for name in search_space if name in names}
+        return JointSpace(self.space, Hyperparameters(others)) if others else self.space
 
     def _fixed(
-        self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+        self,
+        space: SearchSpace,
+        study: Study,
+        trial: FrozenTrial,
+        search_space: dict[str, BaseDistribution],
     ) -> Fixed:
         """Choices of this trial that are made already.
 
@@ -177,26 +193,24 @@ class TNASSampler(BaseSampler):
         for name, distribution in self.space.distributions().items():
             if name not in search_space and name not in values and study.sampler is not self:
                 values[name] = study.sampler.sample_independent(study, trial, name, distribution)
-        fixed = {}
-        for position, parameter in enumerate(self.space.parameters):
-            if parameter.name in values and values[parameter.name] in parameter.choices:
-                fixed[position] = parameter.choices.index(values[parameter.name])
-        return fixed
+        return space.positions(values)
 
-    def _claim(self, study: Study, trial: FrozenTrial, fixed: Fixed) -> np.ndarray:
+    def _claim(
+        self, space: SearchSpace, study: Study, trial: FrozenTrial, fixed: Fixed
+    ) -> np.ndarray:
         """Choose an architecture that no other worker chooses at the same time."""
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
             if attempt > 0:  # let those who claimed the same one not do so again
                 time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
             with self._lock, controlled_numerics():
-                data = trials.read_study(study, self.space, trial, self._finished)
+                data = trials.read_study(study, space, trial, self._finished)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
-                row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng)
-                trials.claim(study, self.space, trial, row)
+                row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng, space)
+                trials.claim(study, space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            if inevitable or trials.keep_claim(study, self.space, trial, row, self._finished):
+            if inevitable or trials.keep_claim(study, space, trial, row, self._finished):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         return row
@@ -251,7 +265,7 @@ class TNASSampler(BaseSampler):
     def _warn_if_violated(self, study: Study, trial: FrozenTrial) -> None:
         """Look before the trial: Optuna asks for no suggestion where all parameters are fixed."""
         search_space = study.sampler.infer_relative_search_space(study, trial)
-        row = decided(self.space, self._fixed(study, trial, search_space))
+        row = decided(self.space, self._fixed(self.space, study, trial, search_space))
         if row is None:
             return
         with self._lock:

@@ -279,3 +279,33 @@ def test_an_impossible_limit_of_a_large_space(n_before, monkeypatch):
     with pytest.raises(ConstraintError, match=r"tried, random ones.* depth 2"):
         study.optimize(accuracy, n_trials=1)
     assert np.isin([t.state for t in study.trials[:n_before]], TrialState.COMPLETE).all()
+
+
+# --- hyper-parameters beside the architecture -----------------------------------------------
+
+
+def test_limits_hold_where_hyperparameters_are_searched_too(caplog):
+    def with_rate(trial: Trial) -> float:
+        return objective(trial) + trial.suggest_float("rate", 0.0, 1.0)
+
+    study = optuna.create_study(sampler=sampler_of(warn_independent_sampling=False))
+    study.optimize(with_rate, n_trials=8)
+    costly = {"op_a": "wide", "op_b": "wide", "op_c": "skip"}
+    study.enqueue_trial(costly)
+    study.optimize(with_rate, n_trials=1)
+    ops = [{name: p[name] for name in costly} for p in params(study)]
+    assert all(each in FEASIBLE for each in ops[:8])
+    assert ops[8] == costly
+    assert len(warnings_in(caplog)) == 1
+    study.sampler = PartialFixedSampler({"op_a": "wide"}, study.sampler)
+    with pytest.raises(ConstraintError, match="'op_a': 'wide'"):
+        study.optimize(with_rate, n_trials=1)
+
+
+def test_limits_of_a_large_space_with_hyperparameters():
+    sampler = sampler_of(
+        MOBILE, known_constraints={"macs": small_network}, warn_independent_sampling=False
+    )
+    study = search(sampler, 5, lambda trial: accuracy(trial) + trial.suggest_float("rate", 0, 1))
+    for trial in study.trials:
+        assert small_network(trial.params) <= 0

@@ -7,15 +7,35 @@ Modules that begin with an underscore are helpers.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 
 from optuna_tnas.spaces import Space
+
+
+# Methods that search architecture and hyper-parameters together.
+JOINT = frozenset(
+    [
+        "evolution",
+        "gp",
+        "gp_ei",
+        "gp_ucb",
+        "random",
+        "rgpe",
+        "tnas",
+        "tpe",
+        "tpe_group",
+        "warm_gp",
+    ],
+)
 
 
 @dataclass(frozen=True)
@@ -23,17 +43,19 @@ class Setting:
     """The inputs of a method for one search; the target's table is not among them.
 
     Attributes:
-        space: The search space.
+        space: The space of the architectures.
         history: Past studies, one per past task.
         seed: The sampler's seed.
         cache: A folder for what the method learns from this history; it belongs to this space,
             target, history and seed and may not exist yet.
+        hyperparameters: What is searched beside the architecture, by name.
     """
 
     space: Space
     history: tuple[Study, ...]
     seed: int
     cache: Path
+    hyperparameters: Mapping[str, BaseDistribution] = field(default_factory=dict)
 
 
 def names() -> list[str]:
@@ -45,9 +67,15 @@ def names() -> list[str]:
 
 
 def make(method: str, setting: Setting) -> BaseSampler:
-    """Make the sampler of a method for one search."""
+    """Make the sampler of a method for one search.
+
+    Raises:
+        ValueError: If there are hyper-parameters, which the method cannot search.
+    """
     from benchmarks.peers.variants import VARIANTS
 
+    if setting.hyperparameters and method not in JOINT:
+        raise ValueError(f"{method} searches no hyper-parameters; choose of {sorted(JOINT)}")
     if method in VARIANTS:
         return VARIANTS[method](setting)
     sampler: BaseSampler = import_module(f"{__name__}.{method}").sampler(setting)

@@ -49,4 +49,4 @@ def untried(pool: np.ndarray, X: np.ndarray) -> np.ndarray:
     different = {row.tobytes(): row for row in pool}
     for row in X:
         different.pop(row.tobytes(), None)
-    return np.array(list(different.values()), dtype=np.int64).reshape(-1, X.shape[1])
+    return np.array(list(different.values()), dtype=X.dtype).reshape(-1, X.shape[1])

@@ -15,16 +15,20 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from benchmarks.peers._joint import JointSpace
 from benchmarks.peers._mutation import untried
 from optuna_tnas.spaces import Space
 
 
 # n x P architectures, n values (higher is better), a generator -> the next architecture, P
 Propose = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+Searched = Space | JointSpace
 
 
 class SequentialSampler(BaseSampler):
     """Tries the initial architectures in their order, then what ``propose`` returns.
+
+    With hyper-parameters an architecture is a row of :class:`JointSpace`, here and below.
 
     Args:
         space: The search space.
@@ -33,7 +37,7 @@ class SequentialSampler(BaseSampler):
         seed: Same seed, same trials.
     """
 
-    def __init__(self, space: Space, propose: Propose, initial: np.ndarray, seed: int) -> None:
+    def __init__(self, space: Searched, propose: Propose, initial: np.ndarray, seed: int) -> None:
         self._space = space
         self._propose = propose
         self._initial = initial
@@ -65,15 +69,16 @@ class SequentialSampler(BaseSampler):
         )
 
 
-def finished(study: Study, space: Space) -> tuple[np.ndarray, np.ndarray]:
+def finished(study: Study, space: Searched) -> tuple[np.ndarray, np.ndarray]:
     """Read the finished trials of a maximized study: ``n x P`` architectures, ``n`` values."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-    X = np.array([space.encode(t.params) for t in trials], dtype=np.int64)
     values = np.array([t.value for t in trials], dtype=np.float64)
-    return X.reshape(-1, len(space.parameters)), values
+    if not trials:
+        return np.empty((0, len(space.parameters)), dtype=np.int64), values
+    return np.array([space.encode(t.params) for t in trials]), values
 
 
-def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
+def random_initial(space: Searched, n: int, seed: int) -> np.ndarray:
     """Draw ``n x P`` random different architectures."""
     rng = np.random.default_rng([seed, 0])
     X = np.empty((0, len(space.parameters)), dtype=np.int64)
@@ -84,7 +89,7 @@ def random_initial(space: Space, n: int, seed: int) -> np.ndarray:
 
 
 def best_of_past(
-    history: Sequence[Study], space: Space, n: int, each: int | None = None
+    history: Sequence[Study], space: Searched, n: int, each: int | None = None
 ) -> np.ndarray:
     """Return the past studies' best different architectures, round robin: at most ``n x P``.
 
@@ -102,7 +107,7 @@ def best_of_past(
 
 
 def unseen_candidates(
-    space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int = 2000
+    space: Searched, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int = 2000
 ) -> np.ndarray:
     """Return untried architectures: all of an enumerable space, else samples and mutants.
 
@@ -131,7 +136,7 @@ def number(space: Space, X: np.ndarray) -> np.ndarray:
 
 
 def _near_and_far(
-    space: Space, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int
+    space: Searched, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw ``n`` random architectures, and at most ``n`` neighbors of the ten best."""
     best = X[np.argsort(-y, kind="stable")[:10]]

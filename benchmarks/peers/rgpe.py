@@ -31,28 +31,30 @@ import numpy as np
 from optuna.samplers import BaseSampler
 
 from benchmarks.peers import Setting
-from benchmarks.peers._gp import CategoricalGP
 from benchmarks.peers._gp import first_of
+from benchmarks.peers._gp import GP
+from benchmarks.peers._gp import gp_on
 from benchmarks.peers._gp import log_expected_improvement
 from benchmarks.peers._gp import past_gps
+from benchmarks.peers._joint import searched_space
 from benchmarks.peers._sequential import best_of_past
 from benchmarks.peers._sequential import everything
 from benchmarks.peers._sequential import number
+from benchmarks.peers._sequential import Searched
 from benchmarks.peers._sequential import SequentialSampler
 from benchmarks.peers._sequential import unseen_candidates
-from optuna_tnas.spaces import Space
 
 
 DRAWS = 256
 
 
 def sampler(setting: Setting) -> BaseSampler:
-    space = setting.space
+    space = searched_space(setting)
     past = past_gps(setting.history, space)
     tabulated = [TabulatedGP(gp, space) for gp in past]
 
     def propose(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        own = CategoricalGP(X, y, space.n_choices)
+        own = gp_on(space, X, y)
         weights = rank_weights(past, own, X, rng)
         pool = unseen_candidates(space, X, y, rng)
         incumbent = ensemble([*past, own], weights, X)[0].max()
@@ -66,7 +68,7 @@ def sampler(setting: Setting) -> BaseSampler:
 class TabulatedGP:
     """A past model whose predictions on an enumerable space are computed once."""
 
-    def __init__(self, gp: CategoricalGP, space: Space) -> None:
+    def __init__(self, gp: GP, space: Searched) -> None:
         self._gp = gp
         self._space = space
         if space.enumerable:
@@ -82,7 +84,7 @@ class TabulatedGP:
 
 
 def ensemble(
-    models: Sequence[CategoricalGP | TabulatedGP], weights: np.ndarray, X: np.ndarray
+    models: Sequence[GP | TabulatedGP], weights: np.ndarray, X: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Predict ``m`` means and ``m`` variances of ``m x P`` architectures."""
     mean, variance = np.zeros(len(X)), np.zeros(len(X))
@@ -98,7 +100,7 @@ def ensemble(
 
 
 def rank_weights(
-    past: Sequence[CategoricalGP], own: CategoricalGP, X: np.ndarray, rng: np.random.Generator
+    past: Sequence[GP], own: GP, X: np.ndarray, rng: np.random.Generator
 ) -> np.ndarray:
     """Weigh the past models and, last, the own one by ranking; weights sum to 1.
 

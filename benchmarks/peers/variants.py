@@ -1,8 +1,10 @@
 """Methods that differ from another one in a part: one table of them all.
 
 ``tnas`` is TNASSampler with the default preset, ``tnas_paper`` with the preset ``paper``; both are
-meta-trained on the history. ``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper``
-without one part. ``random``, ``tpe`` and ``gp`` are Optuna's samplers with Optuna's settings.
+meta-trained on the history. ``tnas_untrained`` knows no past.
+``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper``
+without one part. ``random``, ``tpe`` and ``gp`` are Optuna's samplers with Optuna's settings (TPE
+is multivariate since Optuna 5); ``tpe_group`` is TPE that splits the parameters into groups.
 ``gp_*`` and ``warm_gp`` are Bayesian optimization with botorch's model (see
 :mod:`benchmarks.peers._gp`) on five initial architectures. ``warm_*`` start with the past studies'
 best architectures, round robin over the studies: TNAS's start (Shala et al., ICLR 2023) without
@@ -38,6 +40,7 @@ from benchmarks.peers._gp import Acquisition
 from benchmarks.peers._gp import bayesian_optimization
 from benchmarks.peers._gp import log_expected_improvement
 from benchmarks.peers._gp import upper_confidence_bound
+from benchmarks.peers._joint import searched_space
 from benchmarks.peers._meta import meta_trained
 from benchmarks.peers._meta import trained
 from benchmarks.peers._sequential import best_of_past
@@ -57,6 +60,11 @@ Surrogate = Callable[[Setting], MetaSurrogate]
 def _tnas(surrogate: Surrogate) -> Sampler:
     """Search with a surrogate made from the setting."""
     return lambda setting: TNASSampler(surrogate(setting), seed=setting.seed)
+
+
+def _untrained(setting: Setting) -> MetaSurrogate:
+    """Know no past at all."""
+    return MetaSurrogate(setting.space, seed=setting.seed)
 
 
 def _paper_random_start(setting: Setting) -> MetaSurrogate:
@@ -85,14 +93,18 @@ def _paper_flat(name: str, hidden: int) -> Surrogate:
 
 def _gp(acquisition: Acquisition) -> Sampler:
     """Optimize the acquisition after five random architectures."""
-    return lambda setting: bayesian_optimization(
-        setting.space, acquisition, random_initial(setting.space, 5, setting.seed), setting.seed
-    )
+
+    def sampler(setting: Setting) -> BaseSampler:
+        space, seed = searched_space(setting), setting.seed
+        return bayesian_optimization(space, acquisition, random_initial(space, 5, seed), seed)
+
+    return sampler
 
 
 def _warm_gp(setting: Setting) -> BaseSampler:
-    initial = best_of_past(setting.history, setting.space, 5)
-    return bayesian_optimization(setting.space, log_expected_improvement, initial, setting.seed)
+    space = searched_space(setting)
+    initial = best_of_past(setting.history, space, 5)
+    return bayesian_optimization(space, log_expected_improvement, initial, setting.seed)
 
 
 def _warm_nasbowl(setting: Setting) -> BaseSampler:
@@ -103,12 +115,14 @@ def _warm_nasbowl(setting: Setting) -> BaseSampler:
 VARIANTS: dict[str, Sampler] = {
     "random": lambda setting: RandomSampler(seed=setting.seed),
     "tpe": lambda setting: TPESampler(seed=setting.seed),
+    "tpe_group": lambda setting: TPESampler(seed=setting.seed, multivariate=True, group=True),
     "gp": lambda setting: GPSampler(seed=setting.seed),
     "gp_ei": _gp(log_expected_improvement),
     "gp_ucb": _gp(upper_confidence_bound),
     "warm_gp": _warm_gp,
     "warm_nasbowl": _warm_nasbowl,
     "tnas": _tnas(lambda setting: meta_trained(setting, "default")),
+    "tnas_untrained": _tnas(_untrained),
     "tnas_paper": _tnas(lambda setting: meta_trained(setting, "paper")),
     "ablation_random_start": _tnas(_paper_random_start),
     "ablation_untrained": _tnas(_paper_untrained),

@@ -55,7 +55,7 @@ def run_search(search: Search) -> list[Record]:
     task, first = family.tasks[search.target], []
     if search.method.endswith("_later"):
         rng = np.random.default_rng([search.seed, crc32(search.target.encode())])
-        first = [family.space.sample(1, rng)[0]]
+        first = [family.space.decode(family.space.sample(1, rng)[0])]
     steps = drive(_sampler(search), family.space, task, search.trials, first)
     return [{**search.key, **step} for step in steps]
 

@@ -8,14 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from benchmarks.tasks import hpobench
+from benchmarks.tasks import hpolib
 from benchmarks.tasks import mobilenetv3
 from benchmarks.tasks import nasbench201
 from benchmarks.tasks import nasbenchgraph
 from benchmarks.tasks import transnas
 from benchmarks.tasks.base import Archive
 from benchmarks.tasks.base import Family
+from benchmarks.tasks.base import Hyperparameter
 from benchmarks.tasks.base import Measurement
 from benchmarks.tasks.base import regret
+from benchmarks.tasks.base import SearchSpace
 from benchmarks.tasks.base import SearchTask
 from benchmarks.tasks.base import TableError
 from benchmarks.tasks.base import TableTask
@@ -23,9 +27,12 @@ from benchmarks.tasks.base import TableTask
 
 __all__ = [
     "FAMILIES",
+    "JOINT",
     "Archive",
     "Family",
+    "Hyperparameter",
     "Measurement",
+    "SearchSpace",
     "SearchTask",
     "TableError",
     "TableTask",
@@ -40,7 +47,10 @@ FAMILIES: dict[str, Callable[[], Family]] = {
     "transnas": transnas.family,
     "nasbenchgraph": nasbenchgraph.family,
     "mobilenetv3": mobilenetv3.family,
+    "hpolib": hpolib.family,
+    "hpobench": hpobench.family,
 }
+JOINT = ("hpolib", "hpobench")  # those with hyper-parameters beside the architecture
 
 
 @cache

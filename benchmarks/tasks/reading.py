@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Sequence
 import os
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,15 @@ def table(name: str) -> Any:
     return pd.read_csv(path, dtype={"ops": str})
 
 
-def network_of(space: Space, rows: np.ndarray) -> np.ndarray:
-    """Find the position in ``rows`` of every architecture of a space without conditions."""
-    numbers = np.full(tuple(space.n_choices), -1)
+def network_of(space: Space, rows: np.ndarray, grids: Sequence[int] = ()) -> np.ndarray:
+    """Find the position in ``rows`` of every architecture of a space without conditions.
+
+    Args:
+        space: The architectures' space.
+        rows: ``n x P`` positions.
+        grids: Sizes of the grids whose positions follow the architecture's in a row.
+    """
+    numbers = np.full((*space.n_choices, *grids), -1)
     numbers[tuple(rows.T)] = np.arange(len(rows))
     if (numbers < 0).any():
         missing = tuple(int(i) for i in np.argwhere(numbers < 0)[0])

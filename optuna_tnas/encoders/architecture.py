@@ -5,14 +5,22 @@ Zhang et al., "D-VAE" (NeurIPS 2019), as used by TNAS (Shala et al., ICLR 2023).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
 import torch
 from torch import nn
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from optuna_tnas.spaces.graphs import GraphBatch
+from optuna_tnas.spaces.graphs import mix
+
 
 class ArchitectureEncoder(nn.Module):
-    """Encodes ``B`` DAGs of any size and topology in one pass over their ``V`` slots.
+    """Encodes DAGs of any size and topology in one pass over the slots of a batch.
 
     A vertex's state is ``GRU(one-hot operation, message)``, its message the gated sum
     ``sum_u sigmoid(W_g h_u + b_g) * (W_m h_u)`` over its predecessors ``u``. A second cell does
@@ -36,23 +44,10 @@ class ArchitectureEncoder(nn.Module):
             nn.Linear(2 * hidden, hidden), nn.ReLU(), nn.Linear(hidden, dim)
         )
 
-    def forward(self, ops: Tensor, adjacency: Tensor) -> Tensor:
-        """Encode a batch.
-
-        Args:
-            ops: ``B x V`` operation of each slot, -1 where there is no vertex; slots in
-                topological order, the input first and the output last.
-            adjacency: ``B x V x V`` bool, edge from row to column.
-
-        Returns:
-            ``B x L`` encodings.
-        """
-        present = (ops >= 0).unsqueeze(-1)  # B x V x 1
-        features = one_hot(ops.clamp(min=0), self.n_ops) * present  # B x V x n_ops
-        dtype = self.forward_walk.gate.weight.dtype
-        edges, features = adjacency.to(dtype), features.to(dtype)
-        after = self.forward_walk(features, edges)
-        before = self.backward_walk(features.flip(1), edges.flip(1, 2).transpose(1, 2))
+    def forward(self, graphs: GraphBatch) -> Tensor:
+        """Encode a batch: ``B x L``."""
+        after = self.forward_walk(graphs)
+        before = self.backward_walk(graphs.reversed())
         encoding: Tensor = self.readout(torch.cat([after, before], dim=-1))
         return encoding
 
@@ -60,7 +55,9 @@ class ArchitectureEncoder(nn.Module):
 class _Walk(nn.Module):
     """One direction: the state of the last slot after all others.
 
-    A slot without a vertex has a state too, but no edges, so nothing reads it.
+    A vertex's state depends on nothing but what leads to it, so vertices of different graphs
+    with equal ancestors share one: the 8,765 different networks of NAS-Bench-201 have 341
+    different states in all slots but the last.
     """
 
     def __init__(self, n_ops: int, hidden: int) -> None:
@@ -69,19 +66,72 @@ class _Walk(nn.Module):
         self.gate = nn.Linear(hidden, hidden)
         self.map = nn.Linear(hidden, hidden, bias=False)
 
-    def forward(self, features: Tensor, edges: Tensor) -> Tensor:
-        """``B x V x n_ops``, ``B x V x V`` -> ``B x H``."""
-        n_graphs, n_slots, _ = features.shape
-        read = edges.any(dim=0).cpu()  # V x V: the edges that any graph of the batch has
-        messages: list[Tensor] = []
-        for v in range(n_slots):
-            sources = read[:v, v].nonzero().flatten().tolist()
-            if sources:
-                stacked = torch.stack([messages[u] for u in sources])
-                incoming = torch.einsum("bu,ubh->bh", edges[:, sources, v], stacked)
-            else:
-                incoming = features.new_zeros(n_graphs, self.cell.hidden_size)
-            state = self.cell(features[:, v], incoming)
-            messages.append(torch.sigmoid(self.gate(state)) * self.map(state))
-        last: Tensor = state
+    def forward(self, graphs: GraphBatch) -> Tensor:
+        """Compute the last slots' states: ``B x H``."""
+        plan = _Plan.of(graphs)
+        features = one_hot(self._tensor(plan.ops), self.cell.input_size).to(self.map.weight.dtype)
+        state = messages = features.new_empty(0, self.cell.hidden_size)
+        for rows, sources, targets in plan.steps:
+            incoming = messages.new_zeros(rows.stop - rows.start, messages.shape[1])
+            if len(sources):
+                arriving = messages[self._tensor(sources)]
+                incoming = incoming.index_add(0, self._tensor(targets), arriving)
+            state = self.cell(features[rows], incoming)
+            messages = torch.cat([messages, torch.sigmoid(self.gate(state)) * self.map(state)])
+        last: Tensor = state[self._tensor(plan.last)]
         return last
+
+    def _tensor(self, positions: np.ndarray) -> Tensor:
+        return torch.from_numpy(positions).to(self.map.weight.device)
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Which states to compute in which order.
+
+    Attributes:
+        ops: ``S`` int64, the operation of each distinct vertex, by slots.
+        steps: For each slot: its rows of the distinct vertices, the positions of the messages
+            that arrive there, and in which of its rows each arrives.
+        last: ``B`` int64, each graph's row in the last step.
+    """
+
+    ops: np.ndarray
+    steps: Sequence[tuple[slice, np.ndarray, np.ndarray]]
+    last: np.ndarray
+
+    @classmethod
+    def of(cls, graphs: GraphBatch) -> _Plan:
+        """Find the vertices of ``B`` graphs that differ in operation or ancestors."""
+        n_graphs, n_slots = graphs.ops.shape
+        slots, rows = np.nonzero(graphs.present.T)  # all vertices, by slots
+        colors = _ancestors(graphs)[rows, slots]
+        _, first, inverse = np.unique(colors, return_index=True, return_inverse=True)
+        first, rank = np.sort(first), np.argsort(np.argsort(first))
+        place = np.zeros((n_graphs, n_slots), dtype=np.int64)
+        place[rows, slots] = rank[inverse]
+        slots, rows = slots[first], rows[first]
+        ends = np.searchsorted(slots, np.arange(n_slots + 1))
+        targets, read = np.nonzero(graphs.adjacency[rows, :, slots])
+        sources = place[rows[targets], read]
+        edges = np.searchsorted(targets, ends)
+        steps = [
+            (slice(a, b), sources[c:d], targets[c:d] - a)
+            for (a, b), (c, d) in zip(
+                pairwise(ends.tolist()), pairwise(edges.tolist()), strict=True
+            )
+            if a < b
+        ]
+        start = steps[-1][0].start if steps else 0
+        return cls(graphs.ops[rows, slots], steps, place[:, -1] - start)
+
+
+def _ancestors(graphs: GraphBatch) -> np.ndarray:
+    """Hash each vertex's operation and all that leads to it: ``B x V`` uint64."""
+    colors = graphs.colors()
+    messages = np.zeros_like(colors)
+    for v in range(colors.shape[1]):
+        incoming = (graphs.adjacency[:, :v, v] * messages[:, :v]).sum(axis=1, dtype=np.uint64)
+        colors[:, v] = mix(colors[:, v] + incoming, salt=5)
+        messages[:, v] = mix(colors[:, v], salt=2)
+    return colors

@@ -39,12 +39,11 @@ class StructureEncoder:
     def __init__(self, space: Space) -> None:
         self._space = space
         reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
-        used = np.flatnonzero(reference.any(axis=0))  # most buckets of a small space are empty
-        part = torch.from_numpy(reference[:, used])
+        self._used = np.flatnonzero(reference.any(axis=0))  # few of a small space's buckets
+        part = torch.from_numpy(reference[:, self._used])
         variances, axes = torch.linalg.eigh(part.mT @ part)  # ascending
         width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
-        self._axes = torch.zeros(reference.shape[1], width, dtype=part.dtype)
-        self._axes[torch.from_numpy(used)] = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
+        self._axes = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
 
     @property
     def width(self) -> int:
@@ -53,7 +52,7 @@ class StructureEncoder:
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """``n x P`` -> ``n x width`` float64, for a kernel of lengthscale 1."""
-        return torch.from_numpy(self._counts(X)) @ self._axes
+        return torch.from_numpy(self._counts(X)[:, self._used]) @ self._axes
 
     def _counts(self, X: np.ndarray) -> np.ndarray:
         graphs = self._space.to_graphs(X).pruned()

@@ -13,7 +13,7 @@ from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.mutation import offspring
 from optuna_tnas.search.search import Search
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import contained
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.surrogate.kernels import FeatureInputs
@@ -33,7 +33,7 @@ class EvolutionarySearch(Search):
     _MAX_ROUNDS = 8
 
     def __init__(
-        self, space: Space, model: StudyModel, constraints: KnownConstraints | None = None
+        self, space: SearchSpace, model: StudyModel, constraints: KnownConstraints | None = None
     ) -> None:
         super().__init__(space, model, FeatureInputs(model.features.blocks), constraints)
 

@@ -117,6 +117,7 @@ class ExhaustiveSearch(Search):
     def __init__(
         self, space: Space, model: StudyModel, constraints: KnownConstraints | None = None
     ) -> None:
+        self._listed = space
         self._X = space.enumerate()  # N x P
         self._indices = space.indices(self._X)  # N, ascending
         self._class = space.to_graphs(self._X).pruned().classes()[1]  # N
@@ -158,7 +159,7 @@ class ExhaustiveSearch(Search):
         new_network = allowed & ~np.isin(self._class, self._classes_of(avoided))
         if new_network.any():
             return np.flatnonzero(new_network)
-        new = allowed & ~np.isin(self._indices, self._space.indices(avoided))
+        new = allowed & ~np.isin(self._indices, self._listed.indices(avoided))
         return np.flatnonzero(new if new.any() else allowed)
 
     @cached_property
@@ -167,4 +168,4 @@ class ExhaustiveSearch(Search):
         return self._constraints.feasible(self._X)
 
     def _classes_of(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(self._class[np.searchsorted(self._indices, self._space.indices(X))])
+        return np.asarray(self._class[np.searchsorted(self._indices, self._listed.indices(X))])

@@ -10,10 +10,14 @@ from optuna_tnas.errors import ConstraintError
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.constraints import PATIENCE
 from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import architecture_of
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.mutation import offspring
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import architectures_of
+from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import keys
 from optuna_tnas.spaces.rows import without
 
@@ -25,7 +29,7 @@ _MAX_ROUNDS = 400  # of evolution, with up to some 180 new architectures each
 
 
 def draw(
-    space: Space,
+    space: SearchSpace,
     constraints: KnownConstraints,
     n: int,
     start: np.ndarray,
@@ -53,8 +57,10 @@ def draw(
     """
     if not constraints.names:
         return with_fixed(space, space.sample(n, rng), fixed)
-    if space.enumerable:
-        return np.asarray(rng.permutation(_listed(space, constraints, fixed)))
+    architectures = architectures_of(space)
+    if architectures.enumerable:
+        X = rng.permutation(_listed(architectures, constraints, fixed))
+        return X if isinstance(space, Space) else _joined(space, X[:n], fixed, rng)
     drawn = space.sample(0, rng)
     for _ in range(_MAX_BATCHES):
         drawn = np.concatenate([drawn, with_fixed(space, space.sample(_BATCH, rng), fixed)])
@@ -67,9 +73,17 @@ def draw(
     return _evolved(space, constraints, pool, avoided, fixed, rng)
 
 
+def _joined(
+    space: JointSpace, X: np.ndarray, fixed: Fixed, rng: np.random.Generator
+) -> np.ndarray:
+    """Join ``n x P`` architectures and random hyper-parameters."""
+    rows = np.concatenate([X, space.hyperparameters.sample(len(X), rng)], axis=1)
+    return with_fixed(space, rows, fixed)
+
+
 def _listed(space: Space, constraints: KnownConstraints, fixed: Fixed) -> np.ndarray:
     X = space.enumerate()
-    X = X[agrees(space, X, fixed)]
+    X = X[agrees(space, X, architecture_of(space, fixed))]
     feasible = constraints.feasible(X)
     if not feasible.any():
         raise nothing_feasible(space, constraints, constraints.lowest(X), len(X), fixed)
@@ -77,7 +91,7 @@ def _listed(space: Space, constraints: KnownConstraints, fixed: Fixed) -> np.nda
 
 
 def _evolved(
-    space: Space,
+    space: SearchSpace,
     constraints: KnownConstraints,
     pool: np.ndarray,
     avoided: np.ndarray,
@@ -103,7 +117,9 @@ class _Evolution:
     Each step lists the neighbors of another one, so that no local minimum holds the search.
     """
 
-    def __init__(self, space: Space, constraints: KnownConstraints, pool: np.ndarray) -> None:
+    def __init__(
+        self, space: SearchSpace, constraints: KnownConstraints, pool: np.ndarray
+    ) -> None:
         self._space, self._constraints = space, constraints
         self._tried = set(keys(pool))
         self._X, self._values = pool, constraints.values(pool)
@@ -153,7 +169,11 @@ def _violations(values: np.ndarray) -> np.ndarray:
 
 
 def nothing_feasible(
-    space: Space, constraints: KnownConstraints, lowest: np.ndarray, n_tried: int, fixed: Fixed
+    space: SearchSpace,
+    constraints: KnownConstraints,
+    lowest: np.ndarray,
+    n_tried: int,
+    fixed: Fixed,
 ) -> ConstraintError:
     """Describe that none of the architectures that were tried is feasible.
 
@@ -164,11 +184,11 @@ def nothing_feasible(
         n_tried: Number of architectures.
         fixed: Choices that all of them have.
     """
-    parameters = space.parameters
-    own = {p: int(choice) for p, choice in fixed.items() if p < len(parameters)}
-    named = {parameters[p].name: parameters[p].choices[choice] for p, choice in own.items()}
+    architectures = architectures_of(space)
+    parameters, own = architectures.parameters, architecture_of(architectures, fixed)
+    named = {parameters[p].name: parameters[p].choices[int(own[p])] for p in own}
     having = f" with {named}" if named else ""
-    tried = "" if space.enumerable else " tried, random ones and what evolved from them,"
+    tried = "" if architectures.enumerable else " tried, random ones and what evolved from them,"
     values = zip(constraints.names, lowest, strict=True)
     return ConstraintError(
         f"None of {n_tried} architectures{having}{tried} meets all known constraints. Their "

@@ -6,7 +6,7 @@ import numpy as np
 
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import SearchSpace
 
 
 _N_PARENTS = 16
@@ -14,7 +14,7 @@ _N_CHILDREN = 2  # per parent
 
 
 def offspring(
-    space: Space, ranked: np.ndarray, fixed: Fixed, rng: np.random.Generator
+    space: SearchSpace, ranked: np.ndarray, fixed: Fixed, rng: np.random.Generator
 ) -> np.ndarray:
     """List the best architecture's neighbors and mutants of the best few: ``m x P``.
 
@@ -29,7 +29,7 @@ def offspring(
     return np.unique(with_fixed(space, changed, fixed), axis=0)
 
 
-def _mutants(space: Space, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _mutants(space: SearchSpace, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Redraw each parameter of the parents with probability ``2 / P``."""
     X = parents.repeat(_N_CHILDREN, axis=0)
     redrawn = rng.random(X.shape) < 2 / X.shape[1]

@@ -11,7 +11,8 @@ from torch import Tensor
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.fixed import Fixed
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.joint import architectures_of
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.study_model import StudyModel
@@ -29,17 +30,17 @@ class Search(ABC):
 
     def __init__(
         self,
-        space: Space,
+        space: SearchSpace,
         model: StudyModel,
         inputs: FeatureInputs,
         constraints: KnownConstraints | None = None,
     ) -> None:
         self._space, self._model, self._inputs = space, model, inputs
-        self._constraints = constraints or KnownConstraints(space)
+        self._constraints = constraints or KnownConstraints(architectures_of(space))
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
-        """``n x P`` architectures -> ``n x d`` inputs of the study's GPs."""
+        """``n`` rows of the space -> ``n x d`` inputs of the study's GPs."""
 
     def prior_mean(self, x: Tensor) -> Tensor:
         """Predict from the past alone: ``n x d`` -> ``n``."""

@@ -19,6 +19,8 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.search import Search
+from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.trials import Observations
@@ -55,20 +57,34 @@ class Suggester:
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
+        self._searches: dict[str, Search] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the search out, which is computed anew."""
-        return {name: value for name, value in vars(self).items() if name != "_search"}
+        """Leave the searches out, which are computed anew."""
+        return {**vars(self), "_searches": {}}
 
-    @cached_property
-    def _search(self) -> Search:
-        """The search; in a listed space all candidates are encoded here."""
-        space = self.surrogate.space
+    def _search(self, space: SearchSpace) -> Search:
+        """Return the search of a space; in a listed one all candidates are encoded here."""
+        key = space.named_fingerprint
+        if key not in self._searches:
+            self._searches = {key: self._new_search(space)}
+        return self._searches[key]
+
+    def _new_search(self, space: SearchSpace) -> Search:
+        if isinstance(space, JointSpace):
+            model = self.surrogate.joint_model(self._dataset, space)
+            return EvolutionarySearch(space, model, self.constraints)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
         return search(space, self.surrogate.study_model(self._dataset), self.constraints)
 
-    def suggest(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """Suggest the next architecture, ``P`` int64.
+    def suggest(
+        self,
+        study: Observations,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        space: SearchSpace | None = None,
+    ) -> np.ndarray:
+        """Suggest the next row of a space.
 
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
@@ -80,19 +96,30 @@ class Suggester:
             study: The study's trials so far.
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
+            space: The surrogate's space joined with hyper-parameters, if there are some.
 
         Raises:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
-        unused = self._unused(study, fixed)
+        space = space or self.surrogate.space
+        known = self._warm_start(space, rng)
+        unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
-            return unused[0] if len(unused) else self._random(study, fixed, rng)
+            return unused[0] if len(unused) else self._random(space, study, fixed, rng)
+        search = self._search(space)
         if len(study.X) == 0:
-            start, ranking = self.surrogate.warm_start, PriorMean(self._search.prior_mean)
-            return self._search.maximize(ranking, start, study.avoided, fixed, rng)
+            ranking = PriorMean(search.prior_mean)
+            return search.maximize(ranking, known, study.avoided, fixed, rng)
         start = best(study.X, study.y, _N_BEST)
-        acquisition = self._acquire(study, int(rng.integers(1 << 30)))
-        return self._search.maximize(acquisition, start, study.avoided, fixed, rng)
+        acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
+        return search.maximize(acquisition, start, study.avoided, fixed, rng)
+
+    def _warm_start(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
+        """Return the warm-start architectures, with random hyper-parameters if there are some."""
+        known = self.surrogate.warm_start
+        if not isinstance(space, JointSpace):
+            return known
+        return np.concatenate([known, space.hyperparameters.sample(len(known), rng)], axis=1)
 
     def _is_beginning(self, study: Observations, n_unused: int) -> bool:
         """Decide whether the architecture comes from the warm-start set.
@@ -114,26 +141,29 @@ class Suggester:
         size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
-    def _acquire(self, study: Observations, seed: int) -> Acquisition:
+    def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
         kept = informative(study.y)
         y = torch.from_numpy(scale_labels(study.y)[kept])
-        mixture = self._search.fit(study.X[kept], y)
-        pending = self._search.inputs(study.pending[-_MAX_PENDING:])
+        mixture = search.fit(study.X[kept], y)
+        pending = search.inputs(study.pending[-_MAX_PENDING:])
         return Acquisition(self._acquisition, mixture, pending, seed)
 
-    def _unused(self, study: Observations, fixed: Fixed) -> np.ndarray:
-        """Find the warm-start architectures that are allowed and new: ``u x P``."""
-        known = self.surrogate.warm_start
+    def _unused(
+        self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
+    ) -> np.ndarray:
+        """Find the warm-start rows that are allowed and new."""
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        known = known[agrees(self.surrogate.space, known, fixed)]
+        known = known[agrees(space, known, fixed)]
         return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
 
-    def _random(self, study: Observations, fixed: Fixed, rng: np.random.Generator) -> np.ndarray:
-        """Draw a random architecture that is feasible, a new one if there is any among 256."""
-        space, known = self.surrogate.space, study.avoided
-        drawn = draw(space, self.constraints.under(fixed), 256, known, known, fixed, rng)
+    def _random(
+        self, space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw a random row that is feasible, a new one if there is any among 256."""
+        constraints, known = self.constraints.under(fixed), study.avoided
+        drawn = draw(space, constraints, 256, known, known, fixed, rng)
         new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
 

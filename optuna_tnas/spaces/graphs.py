@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
@@ -15,10 +14,6 @@ from optuna_tnas.spaces.declaration import Declaration
 from optuna_tnas.spaces.declaration import INPUT
 from optuna_tnas.spaces.declaration import OUTPUT
 from optuna_tnas.spaces.declaration import Vertex
-
-
-if TYPE_CHECKING:
-    import torch
 
 
 ABSENT = -1
@@ -47,15 +42,17 @@ class GraphBatch:
         """``B x V`` bool: the slots that hold a vertex."""
         return np.asarray(self.ops != ABSENT)
 
+    def reversed(self) -> GraphBatch:
+        """Turn every edge around, and with them the order of the slots."""
+        return GraphBatch(self.ops[:, ::-1], self.adjacency[:, ::-1, ::-1].swapaxes(1, 2))
+
     def pruned(self) -> GraphBatch:
         """Remove the vertices on no path from input to output.
 
         Input and output stay, even where nothing connects them.
         """
-        alive = (
-            _reachable(self.adjacency)
-            & _reachable(self.adjacency[:, ::-1, ::-1].swapaxes(1, 2))[:, ::-1]
-        )
+        before = _reachable(self.reversed().adjacency)[:, ::-1]
+        alive = _reachable(self.adjacency) & before
         alive[:, 0] = alive[:, -1] = True
         return GraphBatch(
             np.where(alive, self.ops, ABSENT),
@@ -108,16 +105,6 @@ class GraphBatch:
             after = np.einsum("buv,bv->bu", edges, mix(colors, salt=3))
             near = near + mix(after, salt=4)
         return mix(near, salt=5)
-
-    def tensors(self, device: torch.device | None = None) -> tuple[torch.Tensor, torch.Tensor]:
-        """Copy ``ops`` and ``adjacency`` to tensors on ``device`` (the CPU unless given)."""
-        import torch
-
-        device = device or torch.device("cpu")
-        return (
-            torch.from_numpy(np.ascontiguousarray(self.ops)).to(device),
-            torch.from_numpy(np.ascontiguousarray(self.adjacency)).to(device),
-        )
 
 
 def mix(x: np.ndarray, salt: int) -> np.ndarray:

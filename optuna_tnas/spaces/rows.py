@@ -7,7 +7,7 @@ import numpy as np
 
 def keys(X: np.ndarray) -> list[bytes]:
     """Return a hashable key for each of ``n x P`` rows; equal rows have equal keys."""
-    return [row.tobytes() for row in np.ascontiguousarray(X, dtype=np.int64)]
+    return [row.tobytes() for row in np.ascontiguousarray(X)]
 
 
 def contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -87,6 +87,14 @@ class Space(Declaration):
 
     # --- rows of choice positions -----------------------------------------------------------
 
+    def positions(self, params: Mapping[str, Any]) -> dict[int, float]:
+        """Find the given parameters in a row: column -> position; what is no choice is left out."""
+        return {
+            i: float(p.choices.index(params[p.name]))
+            for i, p in enumerate(self.parameters)
+            if p.name in params and params[p.name] in p.choices
+        }
+
     @property
     def n_choices(self) -> np.ndarray:
         """Number of choices of each parameter: ``P`` int64."""

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
+from optuna.distributions import BaseDistribution
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.study import StudyDirection
@@ -19,7 +20,8 @@ from optuna.trial import TrialState
 
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
-from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.joint import SearchSpace
 
 
 # A claim is a list of choice positions rather than values: short enough for one attribute of any
@@ -58,21 +60,24 @@ class FinishedTrials:
     """
 
     def __init__(self) -> None:
-        self._rows: WeakKeyDictionary[BaseStorage, dict[int, np.ndarray | None]]
+        self._rows: WeakKeyDictionary[BaseStorage, dict[tuple[str, int], np.ndarray | None]]
         self._rows = WeakKeyDictionary()
 
-    def architecture(self, study: Study, trial: FrozenTrial, space: Space) -> np.ndarray | None:
+    def architecture(
+        self, study: Study, trial: FrozenTrial, space: SearchSpace
+    ) -> np.ndarray | None:
         """Return what :func:`architecture` does."""
         if not trial.state.is_finished():
             return architecture(trial, space)
         rows = self._rows.setdefault(study._storage, {})
-        if trial._trial_id not in rows:
-            rows[trial._trial_id] = architecture(trial, space)
-        return rows[trial._trial_id]
+        key = (space.named_fingerprint, trial._trial_id)
+        if key not in rows:
+            rows[key] = architecture(trial, space)
+        return rows[key]
 
 
 def read_study(
-    study: Study, space: Space, current: FrozenTrial, finished: FinishedTrials | None = None
+    study: Study, space: SearchSpace, current: FrozenTrial, finished: FinishedTrials | None = None
 ) -> Observations:
     """Read every architecture of the study but the current trial's.
 
@@ -95,13 +100,31 @@ def read_study(
     )
 
 
+def hyperparameters(study: Study, space: SearchSpace, current: FrozenTrial) -> Hyperparameters:
+    """Find what the study's trials were asked beside the architecture.
+
+    A name has the distribution of the latest trial that was asked for it, so that a range may
+    change during a study. One with a single value is no question.
+    """
+    distributions: dict[str, BaseDistribution] = {}
+    for trial in _others(study, current):
+        distributions.update(trial.distributions)
+    return Hyperparameters(
+        {
+            name: distributions[name]
+            for name in sorted(distributions.keys() - space.distributions().keys())
+            if not distributions[name].single()
+        }
+    )
+
+
 def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
     """Return the values of ``n`` completed trials, signed so that higher is better: ``n``."""
     sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
     return sign * np.array([trial.value for trial in completed], dtype=np.float64)
 
 
-def encoded(params: Mapping[str, Any], space: Space) -> np.ndarray | None:
+def encoded(params: Mapping[str, Any], space: SearchSpace) -> np.ndarray | None:
     """Convert a trial's parameters to an architecture (``P``); None if they are not one."""
     try:
         return space.encode(params)
@@ -119,11 +142,12 @@ def _others(study: Study, current: FrozenTrial) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number != current.number]
 
 
-def _stack(rows: Iterable[np.ndarray], space: Space) -> np.ndarray:
-    return np.array(list(rows), dtype=np.int64).reshape(-1, len(space.parameters))
+def _stack(rows: Iterable[np.ndarray], space: SearchSpace) -> np.ndarray:
+    none = space.sample(0, np.random.default_rng())
+    return np.concatenate([none, *(row[None] for row in rows)])
 
 
-def architecture(trial: FrozenTrial, space: Space) -> np.ndarray | None:
+def architecture(trial: FrozenTrial, space: SearchSpace) -> np.ndarray | None:
     """Return the architecture (``P``) that the trial evaluates or is going to; None without one.
 
     Raises:
@@ -133,7 +157,7 @@ def architecture(trial: FrozenTrial, space: Space) -> np.ndarray | None:
     return encoded(_params(trial, space), space)
 
 
-def _params(trial: FrozenTrial, space: Space) -> Mapping[str, Any]:
+def _params(trial: FrozenTrial, space: SearchSpace) -> Mapping[str, Any]:
     """Return the parameters that the trial has, was enqueued with or has claimed."""
     claim = trial.system_attrs.get(_claim_key(space))
     if claim is None or trial.state.is_finished():
@@ -141,7 +165,7 @@ def _params(trial: FrozenTrial, space: Space) -> Mapping[str, Any]:
     return {**space.decode(np.array(claim), inactive=True), **given(trial)}
 
 
-def _check_choices(trial: FrozenTrial, space: Space) -> None:
+def _check_choices(trial: FrozenTrial, space: SearchSpace) -> None:
     for name, expected in space.distributions().items():
         found = trial.distributions.get(name, expected)
         if found != expected:
@@ -157,18 +181,18 @@ def given(trial: FrozenTrial) -> Mapping[str, Any]:
     return {**trial.system_attrs.get(_ENQUEUED, {}), **trial.params}
 
 
-def _claim_key(space: Space) -> str:
+def _claim_key(space: SearchSpace) -> str:
     return _CLAIM + space.named_fingerprint
 
 
-def claim(study: Study, space: Space, trial: FrozenTrial, row: np.ndarray) -> None:
+def claim(study: Study, space: SearchSpace, trial: FrozenTrial, row: np.ndarray) -> None:
     """Tell all workers which architecture (``P``) this trial is about to evaluate."""
     study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), row.tolist())
 
 
 def keep_claim(
     study: Study,
-    space: Space,
+    space: SearchSpace,
     trial: FrozenTrial,
     row: np.ndarray,
     finished: FinishedTrials | None = None,
@@ -192,7 +216,7 @@ def keep_claim(
 
 
 def _rivals(
-    study: Study, space: Space, trial: FrozenTrial, row: np.ndarray, finished: FinishedTrials
+    study: Study, space: SearchSpace, trial: FrozenTrial, row: np.ndarray, finished: FinishedTrials
 ) -> list[FrozenTrial]:
     """Find the other trials with the same architecture, whatever their state."""
     wanted = row.tolist()
@@ -200,7 +224,7 @@ def _rivals(
     return [t for t, other in others if other is not None and other.tolist() == wanted]
 
 
-def _decided(trial: FrozenTrial, space: Space) -> bool:
+def _decided(trial: FrozenTrial, space: SearchSpace) -> bool:
     """Tell whether the trial's architecture is final: Optuna stores parameters once chosen."""
     return trial.state != TrialState.RUNNING or not space.distributions().keys().isdisjoint(
         trial.params

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -15,17 +17,33 @@ class Blocks:
         latents: xi's output, divided by the lengthscale where a kernel of lengthscale 1 reads it.
         structure: Weisfeiler-Lehman counts, see ``optuna_tnas.encoders.structure``.
         prior_mean: The past studies' prediction, one column; none without a past.
+        owners: The parameter that each of the columns after these belongs to, where every
+            parameter has a relevance of its own; none in a search among architectures alone.
     """
 
     latents: slice
     structure: slice
     prior_mean: slice
+    owners: tuple[int, ...] = ()
 
     @classmethod
-    def of_widths(cls, latents: int, structure: int = 0, prior_mean: int = 0) -> Blocks:
+    def of_widths(
+        cls, latents: int, structure: int = 0, prior_mean: int = 0, owners: Sequence[int] = ()
+    ) -> Blocks:
         """Lay the blocks side by side in this order."""
         ends = np.cumsum([latents, structure, prior_mean]).tolist()
-        return cls(slice(0, ends[0]), slice(ends[0], ends[1]), slice(ends[1], ends[2]))
+        first, second, third = (slice(a, b) for a, b in pairwise([0, *ends]))
+        return cls(first, second, third, tuple(owners))
+
+    @property
+    def parameters(self) -> slice:
+        """Numbers and one-hot choices of each parameter."""
+        return slice(self.prior_mean.stop, self.prior_mean.stop + len(self.owners))
+
+    @property
+    def n_parameters(self) -> int:
+        """Parameters with a relevance of their own."""
+        return max(self.owners, default=-1) + 1
 
     @property
     def has_past(self) -> bool:

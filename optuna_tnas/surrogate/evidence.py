@@ -4,9 +4,10 @@ With the outcomes ``y``, their prior mean ``mu`` and correlation matrices ``R_j`
 
     y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I
 
-The correlations stay fixed, so they are computed once and the gradient is written out: under
-``fit_gpytorch_mll``, rebuilding the kernel and its graph of gradients at every step would take
-most of a suggestion's time.
+One more correlation may depend on scales itself: ``R = matern(sum_d w_d delta_d^2)`` with the
+relevance ``w_d`` of each parameter. The derivatives are written out: under ``fit_gpytorch_mll``,
+rebuilding the kernel and its graph of gradients at every step would take most of a suggestion's
+time.
 """
 
 from __future__ import annotations
@@ -16,9 +17,12 @@ from functools import lru_cache
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.optimize import OptimizeResult
 import torch
 from torch import Tensor
 
+from optuna_tnas.surrogate.kernels import matern
+from optuna_tnas.surrogate.kernels import matern_slope
 from optuna_tnas.surrogate.numerics import cholesky
 
 
@@ -27,11 +31,15 @@ MINIMUM_NOISE = 1e-4  # in units of the outcomes' variance
 # Prior standard deviations of the logarithms: the outcomes' unit and the variances may move by an
 # order of magnitude; noise may not explain what a residual could.
 _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
+# Of a relevance, which is a lengthscale to the power of -2. The lengthscales' prior is that of
+# Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions" (ICML 2024).
+_RELEVANCE_DEVIATION = 2 * 3**0.5
 _MAX_STEPS = 50
-# Norm of the gradient at which the search ends: the loss is then within some thousandths of its
-# minimum, so the scales are known far better than so few trials determine them.
-_TOLERANCE = 0.01
+# How far above its minimum the loss is, by a quadratic model, when the search ends: the scales
+# are then known far better than so few trials determine them.
+_TOLERANCE = 1e-3
 _MAX_LOGARITHM = 9.0  # scales beyond are as good as 0 or infinite
+_NO_PARAMETERS = torch.empty(0)
 
 
 @dataclass(frozen=True)
@@ -42,22 +50,32 @@ class Scales:
         unit: ``g``, the outcomes' unit in that of the past's outcomes.
         variances: ``v_j`` of each correlation matrix.
         noise: ``v_n``.
+        relevances: ``w_d`` of each parameter, if the last correlation depends on them.
     """
 
     unit: float
     variances: tuple[float, ...]
     noise: float
+    relevances: tuple[float, ...] = ()
 
     @classmethod
-    def of(cls, logarithms: np.ndarray) -> Scales:
-        """Read ``log g, log v_1, ..., log v_n``, the noise at least twice its minimum."""
-        unit, *variances, noise = np.exp(logarithms.clip(-_MAX_LOGARITHM, _MAX_LOGARITHM)).tolist()
-        return cls(unit, tuple(variances), max(noise, 2 * MINIMUM_NOISE))
+    def of(cls, logarithms: np.ndarray, n_relevances: int = 0) -> Scales:
+        """Read ``log g, log v_j, log w_d, log v_n``, the noise at least twice its minimum."""
+        unit, *scales, noise = np.exp(logarithms.clip(-_MAX_LOGARITHM, _MAX_LOGARITHM)).tolist()
+        n = len(scales) - n_relevances
+        return cls(unit, tuple(scales[:n]), max(noise, 2 * MINIMUM_NOISE), tuple(scales[n:]))
 
     @property
     def logarithms(self) -> np.ndarray:
         """Inverse of :meth:`of`."""
-        return np.log([self.unit, *self.variances, self.noise])
+        return np.log([self.unit, *self.variances, *self.relevances, self.noise])
+
+    @property
+    def deviations(self) -> np.ndarray:
+        """Prior standard deviations of the logarithms."""
+        variances = len(self.variances) * [_VARIANCE_DEVIATION]
+        relevances = len(self.relevances) * [_RELEVANCE_DEVIATION]
+        return np.array([_UNIT_DEVIATION, *variances, *relevances, _NOISE_DEVIATION])
 
 
 @dataclass(frozen=True)
@@ -77,6 +95,11 @@ class Point:
     hessian: np.ndarray
     factor: Tensor
     alpha: Tensor
+
+    @property
+    def excess(self) -> float:
+        """How far the loss is above its minimum, by a quadratic model."""
+        return float(self.gradient @ np.linalg.solve(self.hessian, self.gradient)) / 2
 
 
 @dataclass(frozen=True)
@@ -106,6 +129,8 @@ class Evidence:
         fixed: ``n x n``, the covariance that has no scale to fit.
         correlations: ``J x n x n``.
         center: Medians of the scales' log-normal priors.
+        differences: ``D x n x n``, the trials' squared differences in each parameter; D is 0
+            where no correlation depends on relevances.
     """
 
     y: Tensor
@@ -113,20 +138,27 @@ class Evidence:
     fixed: Tensor
     correlations: Tensor
     center: Scales
+    differences: Tensor = _NO_PARAMETERS
 
     def fit(self) -> Fit:
         """Find the most probable scales, by Newton steps in a trust region from their medians."""
         at = lru_cache(maxsize=2)(lambda logarithms: self.evaluate(np.array(logarithms)))
+
+        def stop(intermediate_result: OptimizeResult) -> None:
+            if abs(at(tuple(intermediate_result.x)).excess) < _TOLERANCE:
+                raise StopIteration
+
         found = minimize(
             lambda x: at(tuple(x)).loss,
             self.center.logarithms,
             jac=lambda x: at(tuple(x)).gradient,
             hess=lambda x: at(tuple(x)).hessian,
             method="trust-exact",
-            options={"gtol": _TOLERANCE, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
+            callback=stop,
+            options={"gtol": 0.0, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
         )
         best = at(tuple(found.x))
-        return Fit(Scales.of(found.x), best.factor, best.alpha, -best.loss)
+        return Fit(self._scales(found.x), best.factor, best.alpha, -best.loss)
 
     def evaluate(self, logarithms: np.ndarray) -> Point:
         """Compute minus the log posterior without its constants, and its derivatives.
@@ -136,57 +168,71 @@ class Evidence:
         of its observed and expected second derivatives is ``a^T dK_i K^-1 dK_j a / 2``, without
         traces (Gilmour, Thompson and Cullis, "Average information REML", Biometrics 1995).
         """
-        scales = Scales.of(logarithms)
-        factor, alpha = self._solve(scales)
+        scales = self._scales(logarithms)
+        terms = self._terms(scales)
+        factor, alpha = self._solve(scales, terms)
         scaled = self.y / scales.unit
         fitted = float(scaled @ alpha)
-        deviation = (logarithms - self.center.logarithms) / self._prior
+        deviations = self.center.deviations
+        deviation = (logarithms - self.center.logarithms) / deviations
         log_volume = float(factor.diagonal().log().sum()) + len(scaled) * logarithms[0]
         quadratic = fitted - float(self.mean @ alpha) + deviation @ deviation
-        gradient = np.array([len(scaled) - fitted, *self._slopes(factor, alpha)])
-        gradient[1:] *= [*scales.variances, scales.noise]
-        hessian = self._curvature(scales, factor, alpha, scaled)
+        slopes = _slopes(factor, alpha, terms)
+        gradient = np.array([len(scaled) - fitted, *slopes[:-1], scales.noise * slopes[-1]])
+        directions = [scaled, *(terms @ alpha), scales.noise * alpha]
+        hessian = _curvature(factor, torch.stack(directions, dim=1))
         hessian[0, 0] += fitted
         free = np.isclose(scales.logarithms, logarithms)  # at its bound a scale has no slope
         gradient, hessian = gradient * free, hessian * np.outer(free, free)
         return Point(
             loss=quadratic / 2 + log_volume,
-            gradient=gradient + deviation / self._prior,
-            hessian=hessian + np.diag(self._prior**-2),
+            gradient=gradient + deviation / deviations,
+            hessian=hessian + np.diag(deviations**-2),
             factor=factor,
             alpha=alpha,
         )
 
-    def _solve(self, scales: Scales) -> tuple[Tensor, Tensor]:
+    def _scales(self, logarithms: np.ndarray) -> Scales:
+        return Scales.of(logarithms, len(self.differences))
+
+    def _terms(self, scales: Scales) -> Tensor:
+        """Derivatives of ``K`` by the logarithms of the variances and relevances: ``T x n x n``.
+
+        The first ones, by the variances, are the covariances themselves.
+        """
+        variances = torch.tensor(scales.variances, dtype=self.y.dtype)[:, None, None]
+        n_fixed = len(self.correlations)
+        terms = variances[:n_fixed] * self.correlations
+        if len(self.differences) == 0:
+            return terms
+        relevances = torch.tensor(scales.relevances, dtype=self.y.dtype)[:, None, None]
+        weighted = relevances * self.differences
+        distance = weighted.sum(dim=0)
+        correlation = variances[n_fixed] * matern(distance)
+        slope = variances[n_fixed] * matern_slope(distance)
+        return torch.cat([terms, correlation.unsqueeze(0), slope * weighted])
+
+    def _solve(self, scales: Scales, terms: Tensor) -> tuple[Tensor, Tensor]:
         """Factorize ``K``: its lower Cholesky factor and ``K^-1 (y / g - mu)``."""
-        K = self.fixed.clone()
-        for v, R in zip(scales.variances, self.correlations, strict=True):
-            K.add_(R, alpha=v)
+        K = self.fixed + terms[: len(scales.variances)].sum(dim=0)
         K.diagonal().add_(scales.noise)
         factor = cholesky(K)
         residual = (self.y / scales.unit - self.mean).unsqueeze(-1)
         return factor, torch.cholesky_solve(residual, factor).squeeze(-1)
 
-    def _slopes(self, factor: Tensor, alpha: Tensor) -> list[float]:
-        """Derivatives of the likelihood by each ``v_j`` and ``v_n``."""
-        difference = torch.cholesky_inverse(factor).addr_(alpha, alpha, alpha=-1).flatten()
-        slopes = self.correlations.view(len(self.correlations), -1) @ difference / 2
-        return [*slopes.tolist(), float(difference[:: len(alpha) + 1].sum()) / 2]
 
-    def _curvature(
-        self, scales: Scales, factor: Tensor, alpha: Tensor, scaled: Tensor
-    ) -> np.ndarray:
-        """Second derivatives of the likelihood by the logarithms, but for a term of ``g``'s."""
-        terms = [v * (R @ alpha) for v, R in zip(scales.variances, self.correlations, strict=True)]
-        directions = torch.stack([scaled, *terms, scales.noise * alpha], dim=1)
-        curvature = (directions.mT @ torch.cholesky_solve(directions, factor)).numpy()
-        curvature[1:, 1:] /= 2
-        return curvature
+def _slopes(factor: Tensor, alpha: Tensor, terms: Tensor) -> list[float]:
+    """Derivatives of the likelihood along each of the ``T x n x n`` terms, and by ``v_n``."""
+    difference = torch.cholesky_inverse(factor).addr_(alpha, alpha, alpha=-1).flatten()
+    slopes = terms.flatten(start_dim=1) @ difference / 2
+    return [*slopes.tolist(), float(difference[:: len(alpha) + 1].sum()) / 2]
 
-    @property
-    def _prior(self) -> np.ndarray:
-        variances = len(self.correlations) * [_VARIANCE_DEVIATION]
-        return np.array([_UNIT_DEVIATION, *variances, _NOISE_DEVIATION])
+
+def _curvature(factor: Tensor, directions: Tensor) -> np.ndarray:
+    """Second derivatives of the likelihood by the logarithms, but for a term of ``g``'s."""
+    curvature: np.ndarray = (directions.mT @ torch.cholesky_solve(directions, factor)).numpy()
+    curvature[1:, 1:] /= 2
+    return curvature
 
 
 def negative_log_likelihood(covariance: Tensor, residual: Tensor) -> Tensor:

@@ -77,11 +77,13 @@ class StudyGP(SingleTaskGP):
         assert not args and not observation_noise and self.train_targets.ndim == 1
         assert all(value is None for value in kwargs.values())
         flat = X.reshape(-1, X.shape[-1])
-        mean = self.mean_module(flat) + self._explained(flat)
-        lowering = self.train_inputs[0][: len(self._whiten)]
-        whitened = self._whiten @ self.covar_module(lowering, flat).to_dense()
-        covariance = self._covariance(X, whitened)
-        return GPyTorchPosterior(MultivariateNormal(mean.reshape(X.shape[:-1]), covariance))
+        train = self.train_inputs[0]
+        lowering = self.covar_module(train[: len(self._whiten)], flat).to_dense()
+        complete = len(lowering) == len(train)
+        explained = self.alpha @ lowering if complete else self._explained(flat)
+        mean = (self.mean_module(flat) + explained).reshape(X.shape[:-1])
+        covariance = self._covariance(X, self._whiten @ lowering)
+        return GPyTorchPosterior(MultivariateNormal(mean, covariance))
 
     def _explained(self, flat: Tensor) -> Tensor:
         """The trials' part of the posterior mean at ``b x d`` inputs: ``b``."""

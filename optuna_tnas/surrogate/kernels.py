@@ -86,18 +86,33 @@ class FeatureInputs:
         """Take the past studies' prediction: ``... x n x d`` -> ``... x n``; 0 without a past."""
         return self.features(x)[..., self.blocks.prior_mean].sum(dim=-1)
 
+    def parameters(self, x: Tensor, relevances: Tensor) -> Tensor:
+        """Scale the parameters' columns by their relevances: ``D`` -> ``... x n x C``."""
+        scale = relevances.sqrt()[..., list(self.blocks.owners)]
+        return self.features(x)[..., self.blocks.parameters] * scale
+
+    def differences(self, x: Tensor) -> Tensor:
+        """Square the differences in each parameter: ``n x d`` -> ``D x n x n``."""
+        columns = self.features(x)[:, self.blocks.parameters]
+        squared = (columns.unsqueeze(1) - columns).square().permute(2, 0, 1)
+        sums = x.new_zeros(self.blocks.n_parameters, len(x), len(x))
+        return sums.index_add(0, torch.tensor(self.blocks.owners, dtype=torch.long), squared)
+
 
 class TransferKernel(Kernel):
-    """``c + s mu(x) mu(x') + v_1 R_1(x, x') + v_2 R_2(x, x')``.
+    """``c + s mu(x) mu(x') + v_1 R_1(x, x') + v_2 R_2(x, x') + v_3 R_3(x, x')``.
 
     ``c`` and ``s`` are the prior variances of a constant mean and of the weight of the past
-    studies' joint prediction ``mu``; ``R_1`` reads the latents, ``R_2`` the structure.
+    studies' joint prediction ``mu``; ``R_1`` reads the latents, ``R_2`` the structure. ``R_3`` is
+    there where hyper-parameters are searched too: a Matern kernel of all parameters, each with a
+    relevance of its own.
 
     Args:
         inputs: Reads the kernel's inputs.
-        variances: ``v_1, v_2``.
+        variances: ``v_1, v_2`` and perhaps ``v_3``.
         mean_variance: ``c``.
         weight_variance: ``s``.
+        relevances: Of each parameter in ``R_3``, lengthscales to the power of -2; none without it.
     """
 
     has_lengthscale = False
@@ -108,10 +123,12 @@ class TransferKernel(Kernel):
         variances: Sequence[float],
         mean_variance: float,
         weight_variance: float,
+        relevances: Sequence[float] = (),
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self._inputs = inputs
+        self._relevances = torch.tensor(relevances).double()
         self._mean_variance, self._weight_variance = mean_variance, weight_variance
         shape = torch.Size([*self.batch_shape, len(variances)])
         self.variances = nn.Parameter(torch.tensor(variances).expand(shape), requires_grad=False)
@@ -119,17 +136,26 @@ class TransferKernel(Kernel):
     def forward(self, x1: Tensor, x2: Tensor, diag: bool = False, **params: Any) -> Tensor:
         """``... x n x d`` and ``... x m x d`` -> ``... x n x m``, or ``... x n`` if ``diag``."""
         covariance = self.fixed(x1, x2, diag)
-        for v, R in zip(self.variances.unbind(-1), self._correlations(x1, x2, diag), strict=True):
+        correlations = self._correlations(x1, x2, diag)
+        for v, R in zip(self.variances.unbind(-1), correlations, strict=True):
             covariance = covariance.addcmul(v.unsqueeze(-1) if diag else v[..., None, None], R)
         return covariance
 
-    def _correlations(self, x1: Tensor, x2: Tensor, diag: bool) -> tuple[Tensor, Tensor]:
+    def _correlations(self, x1: Tensor, x2: Tensor, diag: bool) -> Sequence[Tensor]:
         if diag and x1 is x2:
-            ones = x1.new_ones(x1.shape[:-1])
-            return ones, ones
+            return self.variances.shape[-1] * [x1.new_ones(x1.shape[:-1])]
         if diag:
-            return self._inputs.paired_correlations(x1, x2)
-        return self._inputs.correlations(x1, x2)
+            return [*self._inputs.paired_correlations(x1, x2), *self._of_parameters(x1, x2, diag)]
+        return [*self._inputs.correlations(x1, x2), *self._of_parameters(x1, x2, diag)]
+
+    def _of_parameters(self, x1: Tensor, x2: Tensor, diag: bool) -> list[Tensor]:
+        """``R_3``, if it is there."""
+        if len(self._relevances) == 0:
+            return []
+        first, second = (self._inputs.parameters(x, self._relevances) for x in (x1, x2))
+        if diag:
+            return [matern((first - second).square().sum(dim=-1))]
+        return [matern(squared_distance(first, second))]
 
     def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
         """Compute the part that has no scale to fit: ``... x n x m``, or ``... x n``."""
@@ -142,7 +168,7 @@ class TransferKernel(Kernel):
         """Compute ``alpha^T k(x1, x2)`` without the ``n x m`` covariance: ``n`` -> ``m``."""
         mine, other = self._inputs.prior_mean(x1), self._inputs.prior_mean(x2)
         total = self._weight_variance * (alpha @ mine) * other + self._mean_variance * alpha.sum()
-        for v, R in zip(self.variances, self._inputs.correlations(x1, x2), strict=True):
+        for v, R in zip(self.variances, self._correlations(x1, x2, diag=False), strict=True):
             total += (v * alpha) @ R
         return total
 
@@ -164,6 +190,12 @@ def matern(squared: Tensor) -> Tensor:
     a = (5 * squared).sqrt_()
     polynomial = (a / 3).add_(1).mul_(a).add_(1)  # 1 + a + a^2 / 3
     return polynomial.mul_(a.neg_().exp_())
+
+
+def matern_slope(squared: Tensor) -> Tensor:
+    """Derivative of :func:`matern` by the squared distance."""
+    a = (5 * squared).sqrt_()
+    return (a + 1).mul_(a.neg_().exp_()).mul_(-5 / 6)
 
 
 def gaussian(squared: Tensor) -> Tensor:

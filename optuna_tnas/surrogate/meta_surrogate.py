@@ -20,12 +20,16 @@ from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces import SubsetSpace
+from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
+from optuna_tnas.surrogate.features import JointFeatures
+from optuna_tnas.surrogate.features import ListedFeatures
 from optuna_tnas.surrogate.paper import PaperModel
 from optuna_tnas.surrogate.past import checked_rows
 from optuna_tnas.surrogate.past import PastPredictor
 from optuna_tnas.surrogate.past import PastStudies
+from optuna_tnas.surrogate.study_model import Features
 from optuna_tnas.surrogate.study_model import StudyModel
 from optuna_tnas.surrogate.transfer import TransferModel
 
@@ -107,6 +111,13 @@ class MetaSurrogate:
             DatasetError: If the data set's points have another width than the past's.
         """
         return self.model(self, dataset)
+
+    def joint_model(self, dataset: DatasetSample | None, space: JointSpace) -> StudyModel:
+        """Build the model of a study that searches hyper-parameters beside the architecture."""
+        features: Features = FeatureMap(self.network, self.structure, None, dataset)
+        if space.space.enumerable:
+            features = ListedFeatures(space.space, features)
+        return TransferModel(JointFeatures(space, features))
 
     @cached_property
     def structure(self) -> StructureEncoder:

@@ -6,12 +6,16 @@ With the study's unit ``g``, the past studies' joint prediction ``mu`` and the c
     y = g (c + w mu + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
 The constant ``c`` and the weight ``w`` of the past have normal priors and are integrated out.
+Where hyper-parameters are searched beside the architecture, one more ``R_j`` reads all parameters,
+each with a relevance of its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
+import math
 
 from gpytorch.constraints import GreaterThan
 from gpytorch.likelihoods import GaussianLikelihood
@@ -21,11 +25,11 @@ from torch import Tensor
 
 from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.evidence import Scales
-from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.kernels import TransferKernel
+from optuna_tnas.surrogate.study_model import Features
 
 
 # Prior variance of a study's constant mean: nearly flat, since a few trials say little of it.
@@ -64,21 +68,40 @@ class TransferModel:
     """
 
     def __init__(
-        self, features: FeatureMap, hypotheses: Sequence[WeightPrior] = (RELATED, UNRELATED)
+        self, features: Features, hypotheses: Sequence[WeightPrior] = (RELATED, UNRELATED)
     ) -> None:
         self.features = features
         self._hypotheses = hypotheses
 
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
-        correlations = torch.stack(inputs.correlations(x, x))
+        distances = Distances.of(inputs, x)
         hypotheses = self._hypotheses if inputs.blocks.has_past else self._hypotheses[:1]
-        gps = [fit_transfer_gp(inputs, x, y, correlations, prior) for prior in hypotheses]
+        gps = [fit_transfer_gp(inputs, x, y, distances, prior) for prior in hypotheses]
         return Mixture(*gps)
 
 
+@dataclass(frozen=True)
+class Distances:
+    """What all hypotheses share of ``n`` trials.
+
+    Attributes:
+        correlations: ``2 x n x n``, of latents and of structure.
+        differences: ``D x n x n``, squared, in each parameter that has a relevance.
+    """
+
+    correlations: Tensor
+    differences: Tensor
+
+    @classmethod
+    def of(cls, inputs: FeatureInputs, x: Tensor) -> Distances:
+        """Compute them: ``n x d``."""
+        differences = inputs.differences(x) if inputs.blocks.owners else torch.empty(0)
+        return cls(torch.stack(inputs.correlations(x, x)), differences)
+
+
 def fit_transfer_gp(
-    inputs: FeatureInputs, x: Tensor, y: Tensor, correlations: Tensor, prior: WeightPrior
+    inputs: FeatureInputs, x: Tensor, y: Tensor, distances: Distances, prior: WeightPrior
 ) -> StudyGP:
     """Fit one hypothesis' GP.
 
@@ -86,10 +109,10 @@ def fit_transfer_gp(
         inputs: Reads ``x``.
         x: ``n x d`` float64, n >= 1.
         y: ``n`` float64 scaled outcomes.
-        correlations: ``2 x n x n`` of the trials, which all hypotheses share.
+        distances: The trials'.
         prior: The hypothesis.
     """
-    fit = evidence(inputs, x, y, correlations, prior).fit()
+    fit = evidence(inputs, x, y, distances, prior).fit()
     unit = fit.scales.unit
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=fit.scales.noise * unit**2)
@@ -108,21 +131,33 @@ def fit_transfer_gp(
 
 
 def evidence(
-    inputs: FeatureInputs, x: Tensor, y: Tensor, correlations: Tensor, prior: WeightPrior
+    inputs: FeatureInputs, x: Tensor, y: Tensor, distances: Distances, prior: WeightPrior
 ) -> Evidence:
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.prior_mean(x)
     fixed = MEAN_VARIANCE + prior.variance * torch.outer(predicted, predicted)
-    return Evidence(y, prior.mean * predicted, fixed, correlations, CENTER)
+    center = center_of(len(distances.differences))
+    mean = prior.mean * predicted
+    return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
+
+
+def center_of(n_parameters: int) -> Scales:
+    """Medians of the priors of the scales, with so many parameters of their own relevance.
+
+    The lengthscales' is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
+    """
+    if n_parameters == 0:
+        return CENTER
+    relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
+    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=relevances)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:
     """Build the kernel in the outcomes' own unit."""
     squared = scales.unit**2
     variances = [squared * v for v in scales.variances]
-    return TransferKernel(
-        inputs, variances, squared * MEAN_VARIANCE, squared * prior.variance
-    ).double()
+    fixed = (squared * MEAN_VARIANCE, squared * prior.variance)
+    return TransferKernel(inputs, variances, *fixed, scales.relevances).double()
 
 
 class PastMean(Mean):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 import os
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from benchmarks.tasks import Family
 from benchmarks.tasks import TableError
 from benchmarks.tasks import TableTask
 from optuna_tnas.spaces import CellSpace
+from tests.benchmarks.joint_family import joint_family
 
 
 SPACE = CellSpace.on_edges(3, ["none", "skip", "conv", "pool"], zero=["none"])
@@ -211,3 +213,50 @@ def test_real_history_without_the_target(past: PastSetting, tmp_path: Path) -> N
         for study in studies:
             trials = [(full.space.encode(t.params), t.value) for t in study.trials]
             assert not all(task.evaluate(row).value == value for row, value in trials)
+
+
+# --- hyper-parameters -----------------------------------------------------------------------
+
+
+def joint_past(past: PastSetting, folder: Path, seed: int = 0) -> tuple[Study, ...]:
+    """Studies of a family with hyper-parameters, whose target must not be looked at."""
+    whole = joint_family()
+    sealed = replace(whole, tasks={**whole.tasks, "target": Sealed()})
+    return past_studies(sealed, "target", past, seed, folder)
+
+
+@pytest.mark.parametrize("by", past_settings.BY)
+def test_past_trials_have_all_parameters(by: str, tmp_path: Path) -> None:
+    whole = joint_family()
+    studies = joint_past(PastSetting(30, by), tmp_path)
+    assert [study.study_name for study in studies] == ["past_0", "past_1"]
+    for study in studies:
+        assert len(study.trials) == 30
+        for trial in study.trials:
+            assert trial.distributions == whole.distributions()
+            found = whole.tasks[study.study_name].evaluate(whole.encode(trial.params))
+            assert trial.value == found.value
+    shown = [[t.params for t in study.trials] for study in studies]
+    assert shown[0] != shown[1]
+    again = joint_past(PastSetting(30, by), tmp_path)
+    assert [[t.params for t in study.trials] for study in again] == shown
+    other = joint_past(PastSetting(30, by), tmp_path, seed=1)
+    assert [[t.params for t in study.trials] for study in other] != shown
+
+
+def test_past_numbers_are_drawn_from_the_whole_range(tmp_path: Path) -> None:
+    """Not from the grid, and uniform in logarithms where the distribution is."""
+    study = joint_past(PastSetting(400), tmp_path)[0]
+    places = np.log10([t.params["lr"] for t in study.trials])
+    assert len(set(places)) == 400
+    np.testing.assert_allclose(
+        np.quantile(places, [0.25, 0.5, 0.75]), [-3.25, -2.5, -1.75], atol=0.25
+    )
+
+
+def test_spoiled_values_with_hyperparameters(tmp_path: Path) -> None:
+    clean = joint_past(PastSetting(30), tmp_path)
+    negated = joint_past(PastSetting(30, spoil="negated"), tmp_path)
+    for study, as_it_was in zip(negated, clean, strict=True):
+        assert values(study) == [-value for value in values(as_it_was)]
+        assert [t.params for t in study.trials] == [t.params for t in as_it_was.trials]

@@ -34,6 +34,7 @@ from benchmarks.tasks import TableTask
 from optuna_tnas import Config
 from optuna_tnas import meta_train
 from optuna_tnas.spaces import CellSpace
+from tests.benchmarks.joint_family import joint_family
 
 
 ROOT = Path(__file__).parents[2]
@@ -409,13 +410,36 @@ def test_numbers_that_make_no_sense(
 
 
 def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    """NAS-Bench-201's three tasks are among the five."""
+    """NAS-Bench-201's three tasks are among the five; a joint search is asked for by name."""
+    alone = set(tasks.FAMILIES) - {"nasbench201", *tasks.JOINT}
     for name in set(tasks.FAMILIES) - {"toy", "other"}:
         monkeypatch.setitem(tasks.FAMILIES, name, partial(toy, 5))
     found = arguments(monkeypatch, "--space all --target all --methods all --seeds 2")
     of_each = {(s.space, s.target, s.method, s.seed) for s in found}
-    assert len(of_each) == len(found) == (len(tasks.FAMILIES) - 1) * 3 * len(peers.names()) * 2
-    assert {s.space for s in found} == set(tasks.FAMILIES) - {"nasbench201"}
+    assert len(of_each) == len(found) == len(alone) * 3 * len(peers.names()) * 2
+    assert {s.space for s in found} == alone
+
+
+def test_methods_of_a_joint_search(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(tasks.FAMILIES, "joint", joint_family)
+    found = arguments(monkeypatch, "--space joint --target all --methods all --seeds 1")
+    assert {s.method for s in found} == peers.JOINT < set(peers.names())
+    with pytest.raises(SystemExit, match="bananas searches no hyper-parameters, which joint has"):
+        arguments(monkeypatch, "--space joint,toy --target target --methods tpe,bananas")
+
+
+def test_records_of_a_joint_search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sampler asked for all parameters; regret is that of the table's lines."""
+    monkeypatch.setitem(tasks.FAMILIES, "joint", joint_family)
+    task = joint_family().tasks["target"]
+    out = tmp_path / "F.jsonl"
+    run(searches(tmp_path, "random,tpe", "joint"), out, 1)
+    records = read_records(out)
+    assert len(records) == 2 * 2 * 8
+    for record in records:
+        assert record["value"] == task.value[record["network"]]
+        expected = (task.true.max() - record["best_true"]) / (task.true.max() - task.true_median)
+        assert record["regret"] == pytest.approx(expected)
 
 
 def test_lists_of_spaces_and_targets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ def random_dags(n: int) -> list[nx.DiGraph]:
 
 
 def encode(encoder: ArchitectureEncoder, graphs: list[nx.DiGraph]) -> torch.Tensor:
-    return encoder(*from_networkx(graphs, OPS).tensors())
+    return encoder(from_networkx(graphs, OPS))
 
 
 def gru(cell: torch.nn.GRUCell, x: torch.Tensor, h: torch.Tensor) -> torch.Tensor:
@@ -111,16 +111,16 @@ def test_does_not_depend_on_the_rest_of_the_batch(encoder: ArchitectureEncoder) 
 
 
 def test_absent_slots_anywhere_change_nothing(encoder: ArchitectureEncoder) -> None:
-    ops, adjacency = from_networkx(random_dags(20), OPS).tensors()
+    batch = from_networkx(random_dags(20), OPS)
     rng = np.random.default_rng(2)
-    n_slots = ops.shape[1]
+    n_slots = batch.ops.shape[1]
     inner = rng.choice(np.arange(1, n_slots + 2), n_slots - 2, replace=False)
-    slots = torch.from_numpy(np.array([0, *sorted(inner), n_slots + 2]))
-    wide_ops = torch.full((20, n_slots + 3), -1)
-    wide_ops[:, slots] = ops
-    wide_adjacency = torch.zeros(20, n_slots + 3, n_slots + 3, dtype=torch.bool)
-    wide_adjacency[:, slots[:, None], slots] = adjacency
-    torch.testing.assert_close(encoder(wide_ops, wide_adjacency), encoder(ops, adjacency))
+    slots = np.array([0, *sorted(inner), n_slots + 2])
+    ops = np.full((20, n_slots + 3), -1)
+    ops[:, slots] = batch.ops
+    adjacency = np.zeros((20, n_slots + 3, n_slots + 3), dtype=bool)
+    adjacency[:, slots[:, None], slots] = batch.adjacency
+    torch.testing.assert_close(encoder(GraphBatch(ops, adjacency)), encoder(batch))
 
 
 def test_only_isomorphic_cells_share_an_encoding() -> None:
@@ -130,7 +130,7 @@ def test_only_isomorphic_cells_share_an_encoding() -> None:
     torch.manual_seed(0)
     encoder = ArchitectureEncoder(len(space.vocabulary), hidden=16, dim=8).double()
     with torch.no_grad():
-        Z = encoder(*batch.tensors())
+        Z = encoder(batch)
     graphs = [networkx_graph(batch, b) for b in range(len(X))]
     close = (Z[:, None] - Z).abs().amax(dim=-1) < 1e-9
     for a, b in combinations(range(len(X)), 2):
@@ -154,5 +154,16 @@ def test_gradients_reach_every_parameter(encoder: ArchitectureEncoder) -> None:
 
 
 def test_an_empty_batch_has_no_encodings(encoder: ArchitectureEncoder) -> None:
-    ops, adjacency = torch.empty(0, 5, dtype=torch.long), torch.empty(0, 5, 5, dtype=torch.bool)
-    assert encoder(ops, adjacency).shape == (0, 3)
+    empty = GraphBatch(np.empty((0, 5), dtype=np.int64), np.empty((0, 5, 5), dtype=bool))
+    assert encoder(empty).shape == (0, 3)
+
+
+def test_vertices_with_equal_ancestors_share_a_state() -> None:
+    space = NASBench201Space()
+    networks, _ = space.to_graphs(space.enumerate()).pruned().classes()
+    encoder = ArchitectureEncoder(len(space.vocabulary), hidden=4, dim=2)
+    sizes = []
+    encoder.forward_walk.cell.register_forward_hook(lambda *call: sizes.append(len(call[2])))
+    encoder(networks)
+    assert len(networks) == 8765
+    assert sum(sizes[:-1]) == 341

@@ -185,11 +185,3 @@ def test_from_networkx_names_the_unknown_operation():
     nx.set_node_attributes(graph, {"in": "input", "a": "dil_conv", "out": "output"}, "op")
     with pytest.raises(SpaceError, match=r"'dil_conv' is not one of the space's.*'op5'"):
         from_networkx([graph], VOCABULARY)
-
-
-def test_tensors_hold_the_same_numbers():
-    batch = random_batch(5, 6, seed=4)
-    ops, adjacency = batch.tensors()
-    assert str(ops.dtype) == "torch.int64" and str(adjacency.dtype) == "torch.bool"
-    assert np.array_equal(ops.numpy(), batch.ops)
-    assert np.array_equal(adjacency.numpy(), batch.adjacency)
