@@ -29,3 +29,7 @@ class StudyError(OptunaTNASError, ValueError):
 
 class StorageError(OptunaTNASError, ValueError):
     """An Optuna storage does not exist or cannot be opened."""
+
+
+class ConstraintError(OptunaTNASError, ValueError):
+    """A known constraint cannot be evaluated, or no architecture meets the constraints."""

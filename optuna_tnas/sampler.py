@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
 import logging
@@ -26,6 +27,9 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
+from optuna_tnas.search.constraints import KnownConstraint
+from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
@@ -68,11 +72,16 @@ class TNASSampler(BaseSampler):
         independent_sampler: For parameters outside the space; random unless given.
         warn_independent_sampling: Whether to warn of such parameters.
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
+        known_constraints: Limits known before training, by name: functions of an architecture's
+            parameters (a dict such as ``trial.params``, of the space's parameters only) that are
+            0 or less where the limit is met. Each is called once for an architecture. None that
+            violates one is suggested; one that was enqueued runs with a warning.
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
         OptunaTNASError: If there is no such acquisition, or the seed is negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
+        ConstraintError: If the constraints are no mapping of names to functions.
     """
 
     def __init__(
@@ -87,11 +96,13 @@ class TNASSampler(BaseSampler):
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
         allow_repeats: bool = False,
+        known_constraints: Mapping[str, KnownConstraint] | None = None,
     ) -> None:
         check_acquisition(acquisition)
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
-        self._suggester = Suggester(surrogate, dataset, acquisition)
+        constraints = KnownConstraints(surrogate.space, known_constraints)
+        self._suggester = Suggester(surrogate, dataset, acquisition, constraints)
         self._seed = _entropy() if seed is None else _checked_seed(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
@@ -152,6 +163,8 @@ class TNASSampler(BaseSampler):
 
         Raises:
             StudyError: If the study is multi-objective, or its parameters have other choices.
+            ConstraintError: If a known constraint cannot be evaluated, or no architecture that
+                meets them all is found.
         """
         _refuse_multi_objective(study)
         if not self.space.distributions().keys() & search_space.keys():
@@ -267,9 +280,30 @@ class TNASSampler(BaseSampler):
         return RandomSampler(seed=int(np.random.default_rng(words).integers(1 << 32)))
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Passed on to the independent sampler."""
+        """Warn of an architecture that is fixed and violates a known constraint.
+
+        Passed on to the independent sampler.
+        """
+        if self._suggester.constraints.names:
+            self._warn_if_violated(study, trial)
         if self._independent_sampler is not None:
             self._independent_sampler.before_trial(study, trial)
+
+    def _warn_if_violated(self, study: Study, trial: FrozenTrial) -> None:
+        """Look before the trial: Optuna asks for no suggestion where all parameters are fixed."""
+        search_space = study.sampler.infer_relative_search_space(study, trial)
+        row = decided(self.space, self._fixed(self.space, study, trial, search_space))
+        if row is None:
+            return
+        with self._lock:
+            violated = self._suggester.constraints.violated(row)
+        if violated:
+            _logger.warning(
+                "The parameters of trial %d are fixed and violate the known constraints %s; it "
+                "runs all the same.",
+                trial.number,
+                violated,
+            )
 
     def after_trial(
         self,

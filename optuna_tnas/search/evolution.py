@@ -7,8 +7,11 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.mutation import offspring
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import contained
@@ -23,15 +26,16 @@ class EvolutionarySearch(Search):
     Args:
         space: The space.
         model: The study's model.
+        constraints: Limits that are known before training; none unless given.
     """
 
     _N_RANDOM = 64
-    _N_PARENTS = 16
-    _N_CHILDREN = 2  # per parent
     _MAX_ROUNDS = 8
 
-    def __init__(self, space: SearchSpace, model: StudyModel) -> None:
-        super().__init__(space, model, FeatureInputs(model.features.blocks))
+    def __init__(
+        self, space: SearchSpace, model: StudyModel, constraints: KnownConstraints | None = None
+    ) -> None:
+        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Compute the features of ``n x P`` architectures: ``n x d``."""
@@ -49,14 +53,15 @@ class EvolutionarySearch(Search):
 
         Each round adds the best candidate's neighbors and mutants of the best few.
         """
-        pool = self._agreeing(
-            np.concatenate([start, self._space.sample(self._N_RANDOM, rng)]), fixed
-        )
+        constraints = self._constraints.under(fixed)
+        drawn = draw(self._space, constraints, self._N_RANDOM, start, avoided, fixed, rng)
+        pool = self._agreeing(np.concatenate([start, drawn]), fixed)
         x = self.inputs(pool)
         values = ranking.values(x)
         for _ in range(self._MAX_ROUNDS):
             best = torch.argsort(values, descending=True, stable=True).numpy()
-            new = without(self._agreeing(self._offspring(pool[best], rng), fixed), pool)
+            changed = offspring(self._space, pool[best], fixed, rng)
+            new = without(self._agreeing(changed, fixed), pool)
             if len(new) == 0:
                 break
             added = self.inputs(new)
@@ -66,15 +71,7 @@ class EvolutionarySearch(Search):
         rows = np.flatnonzero(allowed if allowed.any() else np.ones(len(pool), dtype=bool))
         return np.asarray(pool[ranking.best(x, rows)])
 
-    def _offspring(self, ranked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        parents = ranked[: self._N_PARENTS]
-        return np.concatenate([self._space.neighbors(parents[0]), self._mutants(parents, rng)])
-
     def _agreeing(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
-        return np.unique(with_fixed(self._space, X, fixed), axis=0)
-
-    def _mutants(self, parents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Redraw each parameter of the parents with probability ``2 / P``."""
-        X = parents.repeat(self._N_CHILDREN, axis=0)
-        redrawn = rng.random(X.shape) < 2 / X.shape[1]
-        return np.where(redrawn, self._space.sample(len(X), rng), X)
+        """Set the fixed choices, and keep what is feasible."""
+        X = np.unique(with_fixed(self._space, X, fixed), axis=0)
+        return np.asarray(X[self._constraints.under(fixed).feasible(X)])

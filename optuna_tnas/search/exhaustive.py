@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.feasible import nothing_feasible
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.search import Search
@@ -107,16 +111,19 @@ class ExhaustiveSearch(Search):
     Args:
         space: The space.
         model: The study's model.
+        constraints: Limits that are known before training; none unless given.
     """
 
-    def __init__(self, space: Space, model: StudyModel) -> None:
+    def __init__(
+        self, space: Space, model: StudyModel, constraints: KnownConstraints | None = None
+    ) -> None:
         self._listed = space
         self._X = space.enumerate()  # N x P
         self._indices = space.indices(self._X)  # N, ascending
         self._class = space.to_graphs(self._X).pruned().classes()[1]  # N
         first = np.unique(self._class, return_index=True)[1]
         self._table = TableInputs(model.features(self._X[first]), model.features.blocks)
-        super().__init__(space, model, self._table)
+        super().__init__(space, model, self._table, constraints)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Look up the positions of ``n x P`` architectures among the candidates: ``n x 1``."""
@@ -132,7 +139,8 @@ class ExhaustiveSearch(Search):
     ) -> np.ndarray:
         """Find the best architecture (``P``) that agrees with ``fixed`` and whose network is new.
 
-        If every network was tried: the best architecture not tried itself; else the best.
+        Infeasible ones are left out. If every network was tried: the best architecture not tried
+        itself; else the best.
         """
         rows = self._allowed(avoided, fixed)
         chosen = ranking.best(self._table.positions, np.unique(self._class[rows]))
@@ -141,11 +149,23 @@ class ExhaustiveSearch(Search):
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:
         """Positions of the architectures to choose from."""
         agreeing = agrees(self._space, self._X, fixed)
-        new_network = agreeing & ~np.isin(self._class, self._classes_of(avoided))
+        limited = self._constraints.under(fixed).names
+        allowed = agreeing & self._feasible if limited else agreeing
+        if not allowed.any():
+            lowest = self._constraints.lowest(self._X[agreeing])
+            raise nothing_feasible(
+                self._space, self._constraints, lowest, int(agreeing.sum()), fixed
+            )
+        new_network = allowed & ~np.isin(self._class, self._classes_of(avoided))
         if new_network.any():
             return np.flatnonzero(new_network)
-        new = agreeing & ~np.isin(self._indices, self._listed.indices(avoided))
-        return np.flatnonzero(new if new.any() else agreeing)
+        new = allowed & ~np.isin(self._indices, self._listed.indices(avoided))
+        return np.flatnonzero(new if new.any() else allowed)
+
+    @cached_property
+    def _feasible(self) -> np.ndarray:
+        """Which architectures meet the constraints: ``N`` bool."""
+        return self._constraints.feasible(self._X)
 
     def _classes_of(self, X: np.ndarray) -> np.ndarray:
         return np.asarray(self._class[np.searchsorted(self._indices, self._listed.indices(X))])

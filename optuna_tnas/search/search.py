@@ -9,7 +9,9 @@ import numpy as np
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.spaces.joint import architectures_of
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.kernels import FeatureInputs
@@ -23,10 +25,18 @@ class Search(ABC):
         space: The space.
         model: The study's model.
         inputs: Reads the inputs of the model's GPs.
+        constraints: Limits that are known before training; none unless given.
     """
 
-    def __init__(self, space: SearchSpace, model: StudyModel, inputs: FeatureInputs) -> None:
+    def __init__(
+        self,
+        space: SearchSpace,
+        model: StudyModel,
+        inputs: FeatureInputs,
+        constraints: KnownConstraints | None = None,
+    ) -> None:
         self._space, self._model, self._inputs = space, model, inputs
+        self._constraints = constraints or KnownConstraints(architectures_of(space))
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
@@ -49,7 +59,7 @@ class Search(ABC):
         fixed: Fixed,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Find the best architecture (``P``) that agrees with ``fixed`` and is not avoided.
+        """Find the best feasible architecture (``P``) that has what is fixed and is not avoided.
 
         Args:
             ranking: Ranks inputs.
@@ -57,4 +67,7 @@ class Search(ABC):
             avoided: ``m x P`` architectures not to choose unless nothing else is left.
             fixed: Choices that are made already.
             rng: Generator of candidates drawn at random.
+
+        Raises:
+            ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """

@@ -12,11 +12,12 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
-from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
@@ -42,6 +43,7 @@ class Suggester:
         surrogate: The meta-learned or untrained surrogate.
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
+        constraints: Limits that are known before training; none unless given.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class Suggester:
         surrogate: MetaSurrogate,
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
+        constraints: KnownConstraints | None = None,
     ) -> None:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
+        self.constraints = constraints or KnownConstraints(surrogate.space)
         self._searches: dict[str, Search] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -68,9 +72,10 @@ class Suggester:
 
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
-            return EvolutionarySearch(space, self.surrogate.joint_model(self._dataset, space))
+            model = self.surrogate.joint_model(self._dataset, space)
+            return EvolutionarySearch(space, model, self.constraints)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        return search(space, self.surrogate.study_model(self._dataset))
+        return search(space, self.surrogate.study_model(self._dataset), self.constraints)
 
     def suggest(
         self,
@@ -84,19 +89,23 @@ class Suggester:
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
         first few come from that set, or at random without one. The others maximize the
-        acquisition function of the GPs on the study's trials.
+        acquisition function of the GPs on the study's trials. All of them meet the known
+        constraints, unless the fixed choices leave no architecture open.
 
         Args:
             study: The study's trials so far.
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
             space: The surrogate's space joined with hyper-parameters, if there are some.
+
+        Raises:
+            ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
         space = space or self.surrogate.space
         known = self._known(space, rng)
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
-            return unused[0] if len(unused) else _random(space, study, fixed, rng)
+            return unused[0] if len(unused) else self._random(space, study, fixed, rng)
         search = self._search(space)
         if len(study.X) == 0:
             ranking = PriorMean(search.prior_mean)
@@ -151,19 +160,20 @@ class Suggester:
     def _unused(
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
     ) -> np.ndarray:
-        """Find the warm-start rows that are new and agree with ``fixed``."""
+        """Find the warm-start rows that are allowed and new."""
         if self.surrogate.past is not None:  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
-        return without(known[agrees(space, known, fixed)], study.avoided)
+        known = known[agrees(space, known, fixed)]
+        return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
 
-
-def _random(
-    space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
-) -> np.ndarray:
-    """Draw a random row, a new one if there is any among 256."""
-    drawn = with_fixed(space, space.sample(256, rng), fixed)
-    new = without(drawn, study.avoided)
-    return np.asarray((new if len(new) else drawn)[0])
+    def _random(
+        self, space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Draw a random row that is feasible, a new one if there is any among 256."""
+        constraints, known = self.constraints.under(fixed), study.avoided
+        drawn = draw(space, constraints, 256, known, known, fixed, rng)
+        new = without(drawn, study.avoided)
+        return np.asarray((new if len(new) else drawn)[0])
 
 
 def informative(y: np.ndarray) -> np.ndarray:

@@ -4,6 +4,8 @@ from optuna_tnas.spaces.cell import CellSpace
 from optuna_tnas.spaces.cell import Maybe
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.cell import OneOf
+from optuna_tnas.spaces.counting import count_macs
+from optuna_tnas.spaces.counting import count_parameters
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
@@ -22,5 +24,7 @@ __all__ = [
     "OneOf",
     "Space",
     "SubsetSpace",
+    "count_macs",
+    "count_parameters",
     "prune",
 ]

@@ -86,3 +86,8 @@ class JointSpace:
 
 
 SearchSpace = Space | JointSpace
+
+
+def architectures_of(space: SearchSpace) -> Space:
+    """Return the space of the architectures alone."""
+    return space.space if isinstance(space, JointSpace) else space

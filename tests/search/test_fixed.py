@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.fixed import agrees
+from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import with_fixed
 from tests.search.cases import Case
 from tests.search.cases import Kind
@@ -42,3 +44,14 @@ def test_with_fixed_switches_off_what_does_not_count(conditional: Case) -> None:
     before = X.copy()
     assert not with_fixed(conditional.space, X, {1: 0})[:, 1:].any()
     assert (before == X).all()
+
+
+def test_decided_are_architectures_without_an_open_choice(conditional: Case) -> None:
+    space = conditional.space
+    for row in space.enumerate():
+        active = np.flatnonzero(space.active(row[None])[0])
+        fixed = {int(p): int(row[p]) for p in active}
+        assert (decided(space, fixed) == row).all()
+        for left_out in fixed:
+            rest = {p: choice for p, choice in fixed.items() if p != left_out}
+            assert decided(space, rest) is None
