@@ -429,17 +429,35 @@ def with_rate(trial: Trial) -> float:
     return objective_of(CELLS)(trial) + trial.suggest_float("rate", **RATE)
 
 
-def test_a_foreign_parameter_is_sampled_with_one_warning_a_trial(caplog):
-    study = search(sampler_of(CELLS), with_rate, 6)
-    assert n_different(study.trials, CELLS) == 6
+def test_a_hyperparameter_is_sampled_with_the_architecture(caplog):
+    study = search(sampler_of(CELLS, independent_sampler=OnlyFirst()), with_rate, 12)
+    assert len({tuple(t.params.items()) for t in study.trials}) == 12
     assert all(1e-4 <= t.params["rate"] <= 1e-1 for t in study.trials)
-    messages = warnings_in(caplog)
-    assert len(messages) == 5  # none for the first trial, as Optuna's samplers do
-    assert all(f"'rate' in trial {n}" in m for n, m in enumerate(messages, start=1))
+    assert warnings_in(caplog) == []
+
+
+class OnlyFirst(RandomSampler):
+    """Samples what nobody can know before the first trial, and nothing else."""
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        assert trial.number == 0
+        return super().sample_independent(study, trial, param_name, param_distribution)
+
+
+def with_late_rate(trial: Trial) -> float:
+    value = objective_of(CELLS)(trial)
+    return value + trial.suggest_float("rate", **RATE) if trial.number >= 3 else value
+
+
+def test_a_hyperparameter_that_comes_late_is_sampled_with_a_warning_once(caplog):
+    study = search(sampler_of(CELLS), with_late_rate, 8)
+    assert ["rate" in t.params for t in study.trials] == 3 * [False] + 5 * [True]
+    (message,) = warnings_in(caplog)
+    assert "'rate' in trial 3" in message
 
 
 def test_the_warning_can_be_switched_off(caplog):
-    search(sampler_of(CELLS, warn_independent_sampling=False), with_rate, 3)
+    search(sampler_of(CELLS, warn_independent_sampling=False), with_late_rate, 5)
     assert warnings_in(caplog) == []
 
 
@@ -447,7 +465,7 @@ def test_a_resumed_study_does_not_repeat_foreign_parameters():
     study = search(sampler_of(CELLS), with_rate, 4)
     study.sampler = sampler_of(CELLS)
     study.optimize(with_rate, n_trials=4)
-    assert len({t.params["rate"] for t in study.trials}) == 8
+    assert len({tuple(t.params.items()) for t in study.trials}) == 8
     assert params(study) == params(search(sampler_of(CELLS), with_rate, 8))
 
 

@@ -102,14 +102,17 @@ class Suggester:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
         space = space or self.surrogate.space
-        known = self._known(space, rng)
-        unused = self._unused(space, known, study, fixed)
-        if self._is_beginning(study, len(unused)):
-            return unused[0] if len(unused) else self._random(space, study, fixed, rng)
+        begun = len(study.X) + len(study.pending)
+        if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
+            known = self._known(space, rng)
+            unused = self._unused(space, known, study, fixed)
+            if self._is_beginning(study, len(unused)):
+                return unused[0] if len(unused) else self._random(space, study, fixed, rng)
+            if len(study.X) == 0:
+                search = self._search(space)
+                ranking = PriorMean(search.prior_mean)
+                return search.maximize(ranking, known, study.avoided, fixed, rng)
         search = self._search(space)
-        if len(study.X) == 0:
-            ranking = PriorMean(search.prior_mean)
-            return search.maximize(ranking, known, study.avoided, fixed, rng)
         start = best(study.X, study.y, _N_BEST)
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
         return search.maximize(acquisition, start, study.avoided, fixed, rng)

@@ -255,7 +255,9 @@ def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
     for candidates in joint:
         assert candidates.shape[0] <= 512
         assert candidates.shape[-2] == 33
-        latest = suggester._search.inputs(running[-32:])  # and not the first, which may be dead
+        latest = suggester._search(surrogate.space).inputs(
+            running[-32:]
+        )  # and not the first, which may be dead
         torch.testing.assert_close(candidates[0, :-1], latest)
 
 
