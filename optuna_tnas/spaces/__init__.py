@@ -4,6 +4,7 @@ from optuna_tnas.spaces.cell import CellSpace
 from optuna_tnas.spaces.cell import Maybe
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.cell import OneOf
+from optuna_tnas.spaces.cell import SomeOf
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
@@ -20,6 +21,7 @@ __all__ = [
     "NASBench201Space",
     "Node",
     "OneOf",
+    "SomeOf",
     "Space",
     "SubsetSpace",
     "prune",

@@ -178,16 +178,16 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
 
 
 def _check_parameters(parameters: Sequence[Parameter]) -> None:
-    _refuse_repeats("parameter name", [p.name for p in parameters])
+    refuse_repeats("parameter name", [p.name for p in parameters])
     for i, parameter in enumerate(parameters):
         if not parameter.choices:
             raise SpaceError(f"Parameter {parameter.name!r} has no choices; give it at least one.")
-        _refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
+        refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
         _check_condition(f"Parameter {parameter.name!r}", parameter.active, parameters[:i])
 
 
 def _check_vertices(vertices: Sequence[Vertex], parameters: Sequence[Parameter]) -> None:
-    _refuse_repeats("vertex name", [INPUT, *(v.name for v in vertices), OUTPUT])
+    refuse_repeats("vertex name", [INPUT, *(v.name for v in vertices), OUTPUT])
     for vertex in vertices:
         if not all(0 <= p < len(parameters) for p in vertex.parameters):
             raise SpaceError(
@@ -213,7 +213,7 @@ def _check_edges(
                 "declare a vertex after the vertices that it reads."
             )
         _check_condition(f"Edge {edge.source} -> {edge.target}", edge.when, parameters)
-    _refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in edges])
+    refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in edges])
 
 
 def _check_zero(zero: Sequence[Choice], vertices: Sequence[Vertex]) -> None:
@@ -245,7 +245,8 @@ def _check_condition(
         )
 
 
-def _refuse_repeats(what: str, values: Sequence[object]) -> None:
+def refuse_repeats(what: str, values: Sequence[object]) -> None:
+    """Raise :class:`SpaceError` if a value is there twice; ``what`` says what the values are."""
     repeated = [value for value in values if values.count(value) > 1]
     if repeated:
         raise SpaceError(f"The {what} {repeated[0]!r} is used twice; each must be its own.")
