@@ -36,6 +36,7 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
@@ -305,7 +306,9 @@ def test_a_fixed_layer_of_a_searched_space():
 def test_choices_that_no_architecture_has_together_are_survived():
     """The second operation exists only if ``deep``."""
     flag, op = Parameter("deep", (False, True)), Parameter("op", OPS, Condition(0, (1,)))
-    space = Space((flag, op), (Vertex("v", (0, 1), (None,) * 4 + OPS),), (), leaves_to_output=True)
+    space = DeclaredSpace(
+        (flag, op), (Vertex("v", (0, 1), (None,) * 4 + OPS),), (), leaves_to_output=True
+    )
     study = search(sampler_of(space), objective_of(space), 5)
     study.enqueue_trial({"deep": False, "op": "pool"})
     study.optimize(objective_of(space), n_trials=1)

@@ -6,6 +6,8 @@ NAS-BOWL (Ru et al., ICLR 2021) searches with, beside the choices themselves.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -64,8 +66,24 @@ class StructureEncoder:
 
     def _one_hot(self, X: np.ndarray) -> np.ndarray:
         """Choices, inactive ones too, as a unit vector."""
-        choices = [np.eye(n)[X[:, p]] for p, n in enumerate(self._space.n_choices)]
+        choices = [codes[X[:, p]] for p, codes in enumerate(self._codes)]
         return np.asarray(np.concatenate(choices, axis=1) / len(choices) ** 0.5)
+
+    @cached_property
+    def _codes(self) -> list[np.ndarray]:
+        return [_codes(len(p.choices), p.ordered) for p in self._space.parameters]
+
+
+def _codes(n: int, ordered: bool) -> np.ndarray:
+    """Unit vectors of a parameter's choices: ``n x n``.
+
+    Their products are 0 between different choices; between ordered ones they fall off with the
+    distance, ``exp(-3 |i - j| / n)``.
+    """
+    if not ordered:
+        return np.eye(n)
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return np.asarray(np.linalg.cholesky(np.exp(-3.0 * distance / n)))
 
 
 def _hashed(colors: np.ndarray, present: np.ndarray) -> np.ndarray:

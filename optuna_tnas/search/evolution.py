@@ -29,6 +29,7 @@ class EvolutionarySearch(Search):
     _N_PARENTS = 16
     _N_CHILDREN = 2  # per parent
     _MAX_ROUNDS = 8
+    _MAX_NEIGHBORS = 128
 
     def __init__(self, space: Space, model: StudyModel) -> None:
         super().__init__(space, model, FeatureInputs(model.features.blocks))
@@ -68,7 +69,8 @@ class EvolutionarySearch(Search):
 
     def _offspring(self, ranked: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         parents = ranked[: self._N_PARENTS]
-        return np.concatenate([self._space.neighbors(parents[0]), self._mutants(parents, rng)])
+        near = self._space.neighbors(parents[0], self._MAX_NEIGHBORS, rng)
+        return np.concatenate([near, self._mutants(parents, rng)])
 
     def _agreeing(self, X: np.ndarray, fixed: Fixed) -> np.ndarray:
         return np.unique(with_fixed(self._space, X, fixed), axis=0)

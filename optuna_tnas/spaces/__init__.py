@@ -5,6 +5,7 @@ from optuna_tnas.spaces.cell import Maybe
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.cell import OneOf
 from optuna_tnas.spaces.cell import SomeOf
+from optuna_tnas.spaces.declared import DeclaredSpace
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
@@ -15,6 +16,7 @@ from optuna_tnas.spaces.subset import SubsetSpace
 
 __all__ = [
     "CellSpace",
+    "DeclaredSpace",
     "GraphBatch",
     "Maybe",
     "MobileNetV3Space",

@@ -16,7 +16,7 @@ from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import refuse_repeats
 from optuna_tnas.spaces.declaration import rename
 from optuna_tnas.spaces.declaration import Vertex
-from optuna_tnas.spaces.space import Space
+from optuna_tnas.spaces.declared import DeclaredSpace
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Node:
     inputs: Sequence[Input] = (INPUT,)
 
 
-class CellSpace(Space):
+class CellSpace(DeclaredSpace):
     """A space of cells, declared node by node.
 
     NAS-Bench-Graph, for example, has four operations, each reading the cell's input or an

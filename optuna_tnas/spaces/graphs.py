@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 
 ABSENT = -1
+# Entries of the adjacency matrices of a listed space: within some 10 s for the first suggestion
+# and 1 GB, on one thread.
+MAX_ADJACENCY = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -77,10 +80,10 @@ class GraphBatch:
         Classes are those of color refinement (Weisfeiler-Lehman). The rare graphs that it cannot
         tell apart share a class; no encoder that passes messages along edges tells them apart.
         """
-        _, first, inverse = np.unique(self._hashes(), return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(self.hashes(), return_index=True, return_inverse=True)
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
 
-    def _hashes(self) -> np.ndarray:
+    def hashes(self) -> np.ndarray:
         """Hash each graph by refining its vertices' colors until they stand: ``B`` uint64.
 
         Neighbors' hashes are added up, so their order does not matter; 64 bits leave no chance

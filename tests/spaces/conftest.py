@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import GraphBatch
 from optuna_tnas.spaces import Maybe
 from optuna_tnas.spaces import MobileNetV3Space
@@ -78,7 +79,7 @@ def nested_conditions() -> Space:
         Vertex("2", (1, 2), layer_2),
         Vertex("3", (1, 2, 3), layer_3),
     )
-    return Space(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)), (), True)
+    return DeclaredSpace(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)), (), True)
 
 
 def pairs() -> Space:
