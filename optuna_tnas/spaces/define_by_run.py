@@ -177,14 +177,15 @@ class DefineByRunSpace(Space):
 
     def _made(self, row: np.ndarray) -> _Architecture:
         active: list[int] = []
+        chosen = row.tolist()
 
         def answer(name: str, choices: Choices) -> Any:
             position = self._position_of(name, choices)
             active.append(position)
-            return choices[int(row[position])]
+            return choices[chosen[position]]
 
         params, result = run(self._build, answer)
-        graph = returned.in_order(returned.to_graph(result, params))
+        graph = returned.to_sorted(result, params)
         ops = [ABSENT if op in self._zero else self._op(op) for op in graph.labels]
         canonical = np.zeros_like(row)
         canonical[active] = row[active]
@@ -274,7 +275,7 @@ class DefineByRunSpace(Space):
 
         self.encode(params)
         asked, result = run(self._build, answer)
-        return returned.to_graph(result, asked)
+        return returned.to_sorted(result, asked).to_networkx(result)
 
     # --- plain data -------------------------------------------------------------------------
 

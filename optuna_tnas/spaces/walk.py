@@ -133,7 +133,7 @@ class Walk:
 
         params, result = run(self._build, answer)
         try:
-            graph = returned.in_order(returned.to_graph(result, params))
+            graph = returned.to_sorted(result, params)
         except SpaceError as error:
             raise SpaceError(f"{name_of(self._build)} with {params}: {error}") from error
         self.labels.update(graph.labels)
