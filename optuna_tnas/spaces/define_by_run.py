@@ -91,7 +91,6 @@ class DefineByRunSpace(Space):
         )
         self._size = walk.size if paths is None else len(paths)
         self._vocabulary = _vocabulary(walk.labels, closed=paths is not None)
-        self._known = self._vocabulary.keys() if paths is not None else walk.labels
         self._kept: dict[bytes, _Architecture] = {}
         self._listed: np.ndarray | None = None
         if paths is not None:
@@ -109,6 +108,10 @@ class DefineByRunSpace(Space):
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each parameter by name, in the rows' order."""
+        return dict(self._distributions)
+
+    @cached_property
+    def _distributions(self) -> dict[str, BaseDistribution]:
         return {name: distribution(choices) for name, choices in self._choices.items()}
 
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
@@ -117,7 +120,7 @@ class DefineByRunSpace(Space):
         def answer(name: str, choices: Choices) -> Any:
             self._position_of(name, choices)
             if isinstance(choices, range):
-                return trial.suggest_int(name, choices.start, choices.stop - 1, step=choices.step)
+                return trial.suggest_int(name, choices.start, choices[-1], step=choices.step)
             return trial.suggest_categorical(name, choices)
 
         asking = RecordingTrial(answer)

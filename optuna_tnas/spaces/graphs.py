@@ -118,7 +118,7 @@ class GraphBatch:
         return mix(near, salt=5)
 
     def _summed(self, x: np.ndarray, side: int) -> np.ndarray:
-        """Add up ``x`` over the vertices that each one reads (0) or that read it (1): ``B x V``."""
+        """Add up ``x`` over a vertex's inputs (``side`` 0) or its readers (1): ``B x V``."""
         if self.ops.shape[1] <= _MAX_DENSE:
             subscripts = "buv,bv->bu" if side else "buv,bu->bv"
             return np.asarray(np.einsum(subscripts, self.adjacency.astype(np.uint64), x))

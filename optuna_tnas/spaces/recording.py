@@ -121,4 +121,4 @@ def distribution(choices: Choices) -> BaseDistribution:
     """Return the distribution that Optuna gives the parameter."""
     if isinstance(choices, tuple):
         return CategoricalDistribution(choices)
-    return IntDistribution(choices.start, choices.stop - 1, step=choices.step)
+    return IntDistribution(choices.start, choices[-1], step=choices.step)

@@ -55,7 +55,7 @@ def to_sorted(returned: object, params: Mapping[str, Any]) -> Sorted:
         SpaceError: If it is no such DAG, nor a list of operations, nor None.
     """
     if returned is None:
-        ops = [f"{name}={value}" for name, value in params.items()]
+        ops: list[Choice] = [f"{name}={value}" for name, value in params.items()]
         ends = [(0, i) for i in range(1, len(ops) + 1)]
         return _between(ops, [*ends, *((i, len(ops) + 1) for _, i in ends)] or [(0, 1)])
     if isinstance(returned, list | tuple):
