@@ -246,7 +246,7 @@ def test_own_spaces_are_evaluated_and_tuned(
     own_history: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = own_history("my_search:Spaces.code")
-    small = Config(outer_steps=1, architecture_hidden=8)
+    small = Config(outer_steps=1, architecture_hidden=16)
     monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: small))
     monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=1))
     assert main(["tune", *options, "--trials", "1"]) == 0

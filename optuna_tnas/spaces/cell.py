@@ -41,6 +41,14 @@ class SomeOf:
         """What may be read together, each in the order of ``sources``."""
         return list(combinations(self.sources, self.k))
 
+    def choices(self, source: str, places: Sequence[int]) -> tuple[int, ...]:
+        """Number the combinations that have ``source`` at one of ``places``."""
+        return tuple(
+            c
+            for c, chosen in enumerate(self.combinations)
+            if source in (chosen[p] for p in places)
+        )
+
 
 class OneOf(SomeOf):
     """The node reads exactly one of ``sources``; parameter ``link_<node>`` says which."""
@@ -191,22 +199,12 @@ class _Builder:
     def _chosen(self, name: str, link: str, some: SomeOf, n_edges: int) -> list[_Source]:
         """What a choice of sources reads, itself or through operations on its edges."""
         slots = [self._slot(source, name) for source in some.sources]
-        refuse_repeats(f"source of {name!r},", some.sources)
-        if some.sources and not 1 <= some.k <= len(some.sources):
-            raise SpaceError(
-                f"Node {name!r} cannot read {some.k} of {list(some.sources)}; give 1 to "
-                f"{len(some.sources)}."
-            )
-        combined = some.combinations
-        parameter = self._add_parameter(link, [",".join(chosen) for chosen in combined])
-
-        def when(source: str, places: Sequence[int]) -> Condition:
-            reads = [any(chosen[p] == source for p in places) for chosen in combined]
-            return Condition(parameter, tuple(c for c, read in enumerate(reads) if read))
+        parameter = self._add_link(name, link, some)
 
         def read(places: Sequence[int]) -> list[_Source]:
-            conditions = [when(source, places) for source in some.sources]
-            return [(s, c) for s, c in zip(slots, conditions, strict=True) if c.choices]
+            choices = [some.choices(source, places) for source in some.sources]
+            pairs = zip(slots, choices, strict=True)
+            return [(slot, Condition(parameter, chosen)) for slot, chosen in pairs if chosen]
 
         if not some.ops:
             return read(range(some.k))
@@ -214,6 +212,15 @@ class _Builder:
             (self._add_vertex(f"{name}_{n_edges + p + 1}", some.ops, read([p])), None)
             for p in range(some.k)
         ]
+
+    def _add_link(self, name: str, link: str, some: SomeOf) -> int:
+        refuse_repeats(f"source of {name!r},", some.sources)
+        if some.sources and not 1 <= some.k <= len(some.sources):
+            raise SpaceError(
+                f"Node {name!r} cannot read {some.k} of {list(some.sources)}; give 1 to "
+                f"{len(some.sources)}."
+            )
+        return self._add_parameter(link, [",".join(chosen) for chosen in some.combinations])
 
     def _add_parameter(self, name: str, choices: Sequence[Choice]) -> int:
         self.parameters.append(Parameter(name, tuple(choices)))

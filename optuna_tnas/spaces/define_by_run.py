@@ -78,24 +78,23 @@ class DefineByRunSpace(Space):
     """
 
     def __init__(self, build: Build, zero: Sequence[Choice] = (), n_runs: int = 1000) -> None:
+        if n_runs < 1:
+            raise SpaceError(f"n_runs cannot be {n_runs}; give 1 or more.")
         self._build, self._zero = build, tuple(zero)
         walk = Walk(build, n_runs)
-        limit = min(_MAX_LISTED, MAX_ADJACENCY // max(walk.max_vertices, 1) ** 2)
+        limit = min(_MAX_LISTED, MAX_ADJACENCY // walk.max_vertices**2)
         # The estimate may be off by some factor; a walk in vain only costs time.
-        paths = walk.leaves(limit) if walk.size <= 4 * limit else None
+        leaves = walk.leaves(limit) if walk.size <= 4 * limit else None
         self._choices = walk.choices
+        self._size = walk.size if leaves is None else len(leaves)
+        self._vocabulary = _vocabulary(walk.labels, closed=leaves is not None)
+        self._kept: dict[bytes, _Architecture] = {}
         self._positions = {name: i for i, name in enumerate(walk.choices)}
         self.parameters = tuple(
             Parameter(name, tuple(choices), ordered=isinstance(choices, range))
             for name, choices in walk.choices.items()
         )
-        self._size = walk.size if paths is None else len(paths)
-        self._vocabulary = _vocabulary(walk.labels, closed=paths is not None)
-        self._kept: dict[bytes, _Architecture] = {}
-        self._listed: np.ndarray | None = None
-        if paths is not None:
-            rows = [self._row(done.path) for done in paths]
-            self._listed = np.unique(np.array(rows).reshape(len(rows), -1), axis=0)
+        self._listed = None if leaves is None else self._sorted([leaf.path for leaf in leaves])
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the runs out, which can be done again."""
@@ -150,6 +149,10 @@ class DefineByRunSpace(Space):
 
         run(self._build, answer)
         return self._row(path)
+
+    def _sorted(self, paths: Sequence[Mapping[str, int]]) -> np.ndarray:
+        rows = [self._row(path) for path in paths]
+        return np.unique(np.array(rows).reshape(len(rows), -1), axis=0)
 
     def _row(self, path: Mapping[str, int]) -> np.ndarray:
         row = np.zeros(len(self.parameters), dtype=np.int64)
@@ -348,20 +351,17 @@ def _place(name: str, value: Any, choices: Choices) -> int:
     Raises:
         SpaceError: If it is not among them.
     """
-    place = -1
-    if isinstance(choices, tuple):
-        try:
-            place = int(CategoricalDistribution(choices).to_internal_repr(value))
-        except ValueError:
-            place = -1
-    elif isinstance(value, int | np.integer) and value in choices:
-        place = choices.index(int(value))
-    if place < 0:
-        raise SpaceError(
-            f"Parameter {name!r} has the value {value!r}, which is not one of the space's "
-            f"choices {tuple(choices)}."
-        )
-    return place
+    try:
+        if isinstance(choices, tuple):
+            return int(CategoricalDistribution(choices).to_internal_repr(value))
+        if isinstance(value, int | np.integer):
+            return choices.index(int(value))
+    except ValueError:
+        pass
+    raise SpaceError(
+        f"Parameter {name!r} has the value {value!r}, which is not one of the space's choices "
+        f"{tuple(choices)}."
+    )
 
 
 def recognized(declaration: Mapping[str, Any], space: Space | None) -> Space:
