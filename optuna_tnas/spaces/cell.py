@@ -43,11 +43,8 @@ class SomeOf:
 
     def choices(self, source: str, places: Sequence[int]) -> tuple[int, ...]:
         """Number the combinations that have ``source`` at one of ``places``."""
-        return tuple(
-            c
-            for c, chosen in enumerate(self.combinations)
-            if source in (chosen[p] for p in places)
-        )
+        read = [source in [chosen[p] for p in places] for chosen in self.combinations]
+        return tuple(c for c, has_it in enumerate(read) if has_it)
 
 
 class OneOf(SomeOf):
