@@ -84,7 +84,7 @@ class DefineByRunSpace(Space):
         walk = Walk(build, n_runs)
         limit = min(_MAX_LISTED, MAX_ADJACENCY // walk.max_vertices**2)
         # The estimate may be off by some factor; a walk in vain only costs time.
-        leaves = walk.leaves(limit) if walk.size <= 4 * limit else None
+        leaves = walk.leaves(limit) if walk.size <= 2 * limit else None
         self._choices = walk.choices
         self._size = walk.size if leaves is None else len(leaves)
         self._vocabulary = _vocabulary(walk.labels, closed=leaves is not None)

@@ -347,6 +347,11 @@ def test_bad_functions(build, told):
         Space.from_define_by_run(build)
 
 
+def test_there_is_a_run_at_least():
+    with pytest.raises(SpaceError, match="n_runs cannot be 0; give 1 or more"):
+        Space.from_define_by_run(builds.mlp, n_runs=0)
+
+
 def test_every_error_names_the_function():
     with pytest.raises(SpaceError, match=r"tests\.spaces\.test_define_by_run:cycle with"):
         Space.from_define_by_run(cycle)

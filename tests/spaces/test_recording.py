@@ -58,6 +58,6 @@ def test_floats_are_refused(suggest: str) -> None:
 
 def test_distributions_hold_the_choices() -> None:
     integers = distribution(range(2, 9, 3))
-    assert [x for x in range(12) if integers._contains(x)] == [*range(2, 9)]
+    assert [x for x in range(12) if integers._contains(x)] == [2, 5, 8]
     assert integers.to_external_repr(8) == 8 and integers.step == 3  # type: ignore[attr-defined]
     assert distribution(("a", "b")).to_internal_repr("b") == 1
