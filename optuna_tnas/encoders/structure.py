@@ -22,6 +22,7 @@ SQUARED_LENGTHSCALE = 0.3
 
 _N_BUCKETS = 256
 _N_REFERENCE = 2048
+_MANY_CHOICES = 1024  # of all parameters together; a quarter of the reference has to do then
 _MAX_WIDTH = 128
 _LEAST_VARIANCE = 1e-12  # of a principal component, relative to the first: below is rounding
 
@@ -40,10 +41,11 @@ class StructureEncoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
+        n = _N_REFERENCE if space.n_choices.sum() <= _MANY_CHOICES else _N_REFERENCE // 4
+        reference = self._counts(space.sample(n, np.random.default_rng(0)))
         used = np.flatnonzero(reference.any(axis=0))  # most buckets of a small space are empty
         part = torch.from_numpy(reference[:, used])
-        variances, axes = torch.linalg.eigh(part.mT @ part)  # ascending
+        variances, axes = _components(part)
         width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
         self._axes = torch.zeros(reference.shape[1], width, dtype=part.dtype)
         self._axes[torch.from_numpy(used)] = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
@@ -72,6 +74,15 @@ class StructureEncoder:
     @cached_property
     def _codes(self) -> list[np.ndarray]:
         return [_codes(len(p.choices), p.ordered) for p in self._space.parameters]
+
+
+def _components(part: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variances and axes of ``n x c``, ascending, by the smaller of two matrices."""
+    if len(part) >= part.shape[1]:
+        variances, axes = torch.linalg.eigh(part.mT @ part)
+        return variances, axes
+    variances, weights = torch.linalg.eigh(part @ part.mT)
+    return variances, part.mT @ weights / variances.clamp_min(1e-300).sqrt()
 
 
 def _codes(n: int, ordered: bool) -> np.ndarray:

@@ -82,6 +82,7 @@ class DefineByRunSpace(Space):
             raise SpaceError(f"n_runs cannot be {n_runs}; give 1 or more.")
         self._build, self._zero = build, tuple(zero)
         walk = Walk(build, n_runs)
+        _check_zero(self._zero, walk)
         limit = min(_MAX_LISTED, MAX_ADJACENCY // walk.max_vertices**2)
         # The estimate may be off by some factor; a walk in vain only costs time.
         leaves = walk.leaves(limit) if walk.size <= 2 * limit else None
@@ -343,6 +344,15 @@ def _vocabulary(labels: set[Choice], *, closed: bool) -> dict[Choice, int]:
         own, n_shared = [], _MAX_LABELS
     shared = [f"{_UNMET}{i}" for i in range(n_shared)]
     return {op: i for i, op in enumerate([INPUT, OUTPUT, *own, *shared])}
+
+
+def _check_zero(zero: Sequence[Choice], walk: Walk) -> None:
+    unknown = [op for op in zero if op not in walk.labels]
+    if unknown:
+        raise SpaceError(
+            f"No run gave the zero operation {unknown[0]!r}; give a sequence of operations, such "
+            'as zero=["none"].'
+        )
 
 
 def _place(name: str, value: Any, choices: Choices) -> int:

@@ -38,7 +38,8 @@ LARGE = [builds.mlp, builds.transformer]
 
 
 def space_of(build: Callable[..., Any]) -> Space:
-    return Space.from_define_by_run(build, zero=["none"], n_runs=200)
+    zero = ["none"] if build is builds.with_ends else []
+    return Space.from_define_by_run(build, zero=zero, n_runs=200)
 
 
 @pytest.fixture(params=[*SMALL, *LARGE], ids=lambda build: build.__name__)
@@ -345,6 +346,12 @@ def returns(value):
 def test_bad_functions(build, told):
     with pytest.raises(SpaceError, match=told):
         Space.from_define_by_run(build)
+
+
+@pytest.mark.parametrize("zero", [["non"], "none"])
+def test_zero_operations_that_no_run_gives_are_refused(zero):
+    with pytest.raises(SpaceError, match="No run gave the zero operation 'n"):
+        Space.from_define_by_run(builds.with_ends, zero=zero)
 
 
 def test_there_is_a_run_at_least():
