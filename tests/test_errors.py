@@ -11,8 +11,8 @@ from optuna_tnas.errors import OptunaTNASError
 ALL = [error for _, error in inspect.getmembers(errors, inspect.isclass)]
 
 
-def test_there_is_one_base_and_six_kinds() -> None:
-    assert len(ALL) == 7
+def test_there_is_one_base_and_seven_kinds() -> None:
+    assert len(ALL) == 8
 
 
 @pytest.mark.parametrize("error", ALL)
