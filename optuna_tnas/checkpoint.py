@@ -13,6 +13,7 @@ import zipfile
 import torch
 
 from optuna_tnas.errors import CheckpointError
+from optuna_tnas.errors import MissingSpaceError
 from optuna_tnas.files import replacing
 
 
@@ -54,6 +55,7 @@ def read(source: str | Path, restore: Callable[[Any], T]) -> T:
     Raises:
         CheckpointError: If there is no such file, or it is damaged, foreign, written by a newer
             version, or holds more than plain data.
+        MissingSpaceError: If ``restore`` needs a search space to be given.
     """
     path = _locate(source)
     return _restore(path, _read(path), restore)
@@ -99,6 +101,8 @@ def _restore(path: Path, content: Any, restore: Callable[[Any], T]) -> T:
         )
     try:
         return restore(content)
+    except MissingSpaceError:
+        raise  # the file is sound
     except Exception as error:  # whatever a wrong type or shape trips over
         raise CheckpointError(
             f"{path} is incomplete or inconsistent ({type(error).__name__}: {error}); meta-train "

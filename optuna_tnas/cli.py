@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from optuna_tnas.studies.history import MetaDataset
 
 
-SPACES = ("nasbench201", "mobilenetv3")
+_SPACE_NAMES = "nasbench201, mobilenetv3, or your own, mypackage.search:space"
 _MAX_SEED = 2**31 - 1  # searches count on from it, and numpy's RandomState takes 32 bits
 
 
@@ -114,6 +114,7 @@ def _add_evaluate(commands: Any) -> None:
 def _add_inspect(commands: Any) -> None:
     inspect = _add(commands, "inspect", _inspect, "print what a checkpoint holds")
     inspect.add_argument("checkpoint", help="path, or name of a shipped checkpoint")
+    inspect.add_argument("--space", help="its search space, if that is code of your own")
 
 
 def _add(commands: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -130,7 +131,7 @@ def _add_history(
     *,
     required: bool = False,
     alias: str | None = None,
-    spaces: Sequence[str] = SPACES,
+    spaces: Sequence[str] | None = None,
 ) -> None:
     """Add the options that name past studies; an alias works, but the help does not show it."""
     unless = "" if required else "; the shipped ones unless given"
@@ -139,7 +140,10 @@ def _add_history(
     if alias is not None:
         names.add_argument(alias, dest="history", help=argparse.SUPPRESS)
     command.add_argument(
-        "--space", choices=spaces, default="nasbench201", help="their search space"
+        "--space",
+        choices=spaces,
+        default="nasbench201",
+        help="their search space" + ("" if spaces else f": {_SPACE_NAMES}"),
     )
     command.add_argument("--artifacts", help="folder of the artifact store with data set samples")
 
@@ -198,8 +202,7 @@ def _history(a: argparse.Namespace) -> MetaDataset:
     from optuna.artifacts import FileSystemArtifactStore
 
     from optuna_tnas.demo.shipped_history import shipped_history
-    from optuna_tnas.spaces import MobileNetV3Space
-    from optuna_tnas.spaces import NASBench201Space
+    from optuna_tnas.spaces.named import space_named
     from optuna_tnas.studies.history import MetaDataset
 
     if a.history is None:
@@ -208,9 +211,8 @@ def _history(a: argparse.Namespace) -> MetaDataset:
                 "--space and --artifacts describe past studies, whose storage is missing; give it."
             )
         return shipped_history()
-    space = NASBench201Space() if a.space == "nasbench201" else MobileNetV3Space()
     artifacts = FileSystemArtifactStore(a.artifacts) if a.artifacts else None
-    return MetaDataset.from_storage(a.history, space, artifact_store=artifacts)
+    return MetaDataset.from_storage(a.history, space_named(a.space), artifact_store=artifacts)
 
 
 def _tune(a: argparse.Namespace) -> None:
@@ -279,9 +281,11 @@ def _print_summary(summary: Summary, a: argparse.Namespace) -> None:
 
 
 def _inspect(a: argparse.Namespace) -> None:
+    from optuna_tnas.spaces.named import space_named
     from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
-    _print(MetaSurrogate.load(a.checkpoint).summary(), a.json)
+    space = space_named(a.space) if a.space else None
+    _print(MetaSurrogate.load(a.checkpoint, space).summary(), a.json)
 
 
 def _print(data: Any, as_json: bool) -> None:

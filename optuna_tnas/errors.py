@@ -11,6 +11,10 @@ class SpaceError(OptunaTNASError, ValueError):
     """A search space is declared inconsistently, or something does not belong to it."""
 
 
+class MissingSpaceError(SpaceError):
+    """A checkpoint's space is the user's own code, which was not given, or is another one."""
+
+
 class HistoryError(OptunaTNASError, ValueError):
     """Past studies cannot be used for meta-training."""
 

@@ -112,17 +112,19 @@ class TNASSampler(BaseSampler):
         self._lock = Lock()
 
     @classmethod
-    def load(cls, source: str | Path, **kwargs: Any) -> TNASSampler:
+    def load(cls, source: str | Path, *, space: Space | None = None, **kwargs: Any) -> TNASSampler:
         """A sampler with the surrogate of a checkpoint.
 
         Args:
             source: A path such as ``"meta.pt"``, or the name of a shipped checkpoint.
+            space: As for the constructor; needed if it is define-by-run code.
             **kwargs: As for the constructor.
 
         Raises:
+            MissingSpaceError: If the space is needed and not given, or is another one.
             CheckpointError: If the file is missing, damaged or foreign.
         """
-        return cls(MetaSurrogate.load(source), **kwargs)
+        return cls(MetaSurrogate.load(source, space), space=space, **kwargs)
 
     @property
     def space(self) -> Space:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.metadata import version
 import json
@@ -23,6 +24,7 @@ from optuna_tnas.cli import main
 from optuna_tnas.demo import demo
 from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.spaces.named import space_named
 from tests.sqlite import is_made
 
 
@@ -179,6 +181,102 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--version"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.strip() == version("optuna-tnas")
+
+
+OWN_SPACES = """
+from optuna_tnas.spaces import CellSpace, Node, Space
+
+def build(trial):
+    n = trial.suggest_int("n", 1, 9)
+    return [f"conv{trial.suggest_int(f'width_{i}', 1, 9)}" for i in range(n)]
+
+def cell():
+    return CellSpace([Node("a", ["conv", "pool"]), Node("b", ["conv", "pool"], ["a"])])
+
+class Spaces:
+    code = Space.from_define_by_run(build, n_runs=50)
+    nothing = 3
+"""
+
+
+@pytest.fixture
+def own_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[[str], list[str]]]:
+    """A module of the user's in the working directory, and past studies of one of its spaces."""
+    (tmp_path / "my_search.py").write_text(OWN_SPACES)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def options(name: str) -> list[str]:
+        space = space_named(name)
+        url = f"sqlite:///{tmp_path}/own.db"
+        for factor in (1.0, 2.0):
+            study = optuna.create_study(
+                storage=url, direction="maximize", sampler=optuna.samplers.RandomSampler(seed=0)
+            )
+            study.optimize(lambda t: factor * len(space.suggest(t)), n_trials=8)  # noqa: B023
+        return ["--history", url, "--space", name]
+
+    yield options
+    sys.modules.pop("my_search", None)
+
+
+@pytest.mark.parametrize("name", ["my_search:cell", "my_search:Spaces.code"])
+def test_own_spaces_are_named_by_where_they_are_imported_from(
+    name: str,
+    own_history: Callable[[str], list[str]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Config(outer_steps=1, architecture_hidden=8).save("config.json")
+    command = ["meta-train", *own_history(name), "--config", "config.json", "--json"]
+    assert main(command) == 0
+    assert json.loads(capsys.readouterr().out)["trials"] == 16
+    assert main(["inspect", "meta.pt", "--json", "--space", name]) == 0
+    summary = json.loads(capsys.readouterr().out)
+    assert summary["space"]["fingerprint"] == space_named(name).fingerprint
+    assert summary["warm start"]
+    needs_code = name.endswith("code")
+    assert main(["inspect", "meta.pt"]) == (2 if needs_code else 0)
+    assert ("my_search:build" in capsys.readouterr().err) == needs_code
+
+
+def test_own_spaces_are_evaluated_and_tuned(
+    own_history: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = own_history("my_search:Spaces.code")
+    small = Config(outer_steps=1, architecture_hidden=16)
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: small))
+    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=1))
+    assert main(["tune", *options, "--trials", "1"]) == 0
+    assert Path("config.json").exists()
+    assert main(["evaluate", *options, "--trials", "2", "--jobs", "1"]) == 0
+    assert Path("evaluation.jsonl").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("nasbench101", "no space 'nasbench101'; the package has nasbench201, mobilenetv3"),
+        ("no_such_module:space", "no module 'no_such_module'"),
+        ("my_search.inner:space", "no module 'my_search.inner'"),
+        ("my_search:typo", "has no 'typo'"),
+        ("my_search:build", "Space.from_define_by_run(build)"),
+        ("my_search:Spaces.nothing", "is a int, not a space"),
+        ("broken:space", "'broken' cannot be imported: ZeroDivisionError"),
+        (":space", "no module ''"),
+    ],
+)
+def test_spaces_that_cannot_be_imported_are_named(
+    name: str,
+    told: str,
+    own_history: Callable[[str], list[str]],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    Path("broken.py").write_text("1 / 0")
+    assert main(["meta-train", "--history", "sqlite://", "--space", name]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_a_foreign_space_is_named(storage: str, capsys: pytest.CaptureFixture[str]) -> None:

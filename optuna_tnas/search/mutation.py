@@ -11,6 +11,7 @@ from optuna_tnas.spaces.joint import SearchSpace
 
 _N_PARENTS = 16
 _N_CHILDREN = 2  # per parent
+_MAX_NEIGHBORS = 128
 
 
 def offspring(
@@ -25,7 +26,8 @@ def offspring(
         rng: Generator of the mutations.
     """
     parents = ranked[:_N_PARENTS]
-    changed = np.concatenate([space.neighbors(parents[0]), _mutants(space, parents, rng)])
+    near = space.neighbors(parents[0], _MAX_NEIGHBORS, rng)
+    changed = np.concatenate([near, _mutants(space, parents, rng)])
     return np.unique(with_fixed(space, changed, fixed), axis=0)
 
 

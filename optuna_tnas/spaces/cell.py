@@ -13,19 +13,45 @@ from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import INPUT
 from optuna_tnas.spaces.declaration import OUTPUT
 from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import refuse_repeats
 from optuna_tnas.spaces.declaration import rename
 from optuna_tnas.spaces.declaration import Vertex
-from optuna_tnas.spaces.space import Space
+from optuna_tnas.spaces.declared import DeclaredSpace
 
 
 @dataclass(frozen=True)
-class OneOf:
+class SomeOf:
+    """The node reads exactly ``k`` different ``sources``; parameter ``link_<node>`` says which.
+
+    Its choices are the combinations, such as ``"a,b"``. With ``ops``, each chosen edge carries
+    an operation: a vertex ``<node>_<i>`` of its own, chosen by the parameter ``op_<node>_<i>``.
+    """
+
+    k: int
+    sources: tuple[str, ...]
+    ops: tuple[Choice, ...]
+
+    def __init__(self, k: int, *sources: str, ops: Sequence[Choice] = ()) -> None:
+        object.__setattr__(self, "k", k)
+        object.__setattr__(self, "sources", sources)
+        object.__setattr__(self, "ops", tuple(ops))
+
+    @property
+    def combinations(self) -> list[tuple[str, ...]]:
+        """What may be read together, each in the order of ``sources``."""
+        return list(combinations(self.sources, self.k))
+
+    def choices(self, source: str, places: Sequence[int]) -> tuple[int, ...]:
+        """Number the combinations that have ``source`` at one of ``places``."""
+        read = [source in [chosen[p] for p in places] for chosen in self.combinations]
+        return tuple(c for c, has_it in enumerate(read) if has_it)
+
+
+class OneOf(SomeOf):
     """The node reads exactly one of ``sources``; parameter ``link_<node>`` says which."""
 
-    sources: tuple[str, ...]
-
-    def __init__(self, *sources: str) -> None:
-        object.__setattr__(self, "sources", sources)
+    def __init__(self, *sources: str, ops: Sequence[Choice] = ()) -> None:
+        super().__init__(1, *sources, ops=ops)
 
 
 @dataclass(frozen=True)
@@ -35,6 +61,9 @@ class Maybe:
     source: str
 
 
+Input = str | Maybe | SomeOf
+
+
 @dataclass(frozen=True)
 class Node:
     """One operation of a cell.
@@ -42,16 +71,17 @@ class Node:
     Attributes:
         name: The node's own name.
         ops: Its operations; more than one become the parameter ``op_<name>``.
-        inputs: Names of the earlier nodes that it reads, ``"input"``, :class:`Maybe` or
-            :class:`OneOf`.
+        inputs: Names of the earlier nodes that it reads, ``"input"``, :class:`Maybe`,
+            :class:`OneOf` or :class:`SomeOf`. The parameter of a second choice of sources is
+            ``link_<name>_2``, and so on.
     """
 
     name: str
     ops: Sequence[Choice]
-    inputs: Sequence[str | Maybe | OneOf] = (INPUT,)
+    inputs: Sequence[Input] = (INPUT,)
 
 
-class CellSpace(Space):
+class CellSpace(DeclaredSpace):
     """A space of cells, declared node by node.
 
     NAS-Bench-Graph, for example, has four operations, each reading the cell's input or an
@@ -74,7 +104,7 @@ class CellSpace(Space):
         self,
         nodes: Sequence[Node],
         *,
-        output: Sequence[str | Maybe | OneOf] | None = None,
+        output: Sequence[Input] | None = None,
         zero: Sequence[Choice] = (),
         names: Sequence[str] | None = None,
     ) -> None:
@@ -82,7 +112,7 @@ class CellSpace(Space):
         for node in nodes:
             builder.add_node(node)
         if output is not None:
-            builder.add_inputs(OUTPUT, len(nodes) + 1, output)
+            builder.add_output(output)
         super().__init__(
             rename(builder.parameters, names),
             tuple(builder.vertices),
@@ -118,6 +148,9 @@ def edge_nodes(n_nodes: int, ops: Sequence[Choice]) -> tuple[list[Node], list[st
     return nodes, [f"{i}_{n_nodes - 1}" for i in range(n_nodes - 1)]
 
 
+_Source = tuple[int, Condition | None]  # a slot that is read, and when
+
+
 class _Builder:
     """Turns nodes into parameters, vertices and edges."""
 
@@ -130,32 +163,80 @@ class _Builder:
     def add_node(self, node: Node) -> None:
         if len(node.ops) == 0:
             raise SpaceError(f"Node {node.name!r} has no operations; give it at least one.")
-        slot = len(self.vertices) + 1
-        self.add_inputs(node.name, slot, node.inputs)
-        own = (self._add_parameter(f"op_{node.name}", node.ops),) if len(node.ops) > 1 else ()
-        self.vertices.append(Vertex(node.name, own, tuple(node.ops)))
-        self._slots[node.name] = slot
+        sources = self._sources(node.name, node.inputs)
+        self._slots[node.name] = self._add_vertex(node.name, node.ops, sources)
 
-    def add_inputs(self, name: str, slot: int, inputs: Sequence[str | Maybe | OneOf]) -> None:
+    def add_output(self, inputs: Sequence[Input]) -> None:
+        sources = self._sources(OUTPUT, inputs)
+        self._connect(OUTPUT, len(self.vertices) + 1, sources)
+
+    def _add_vertex(self, name: str, ops: Sequence[Choice], sources: Sequence[_Source]) -> int:
+        own = (self._add_parameter(f"op_{name}", ops),) if len(ops) > 1 else ()
+        self.vertices.append(Vertex(name, own, tuple(ops)))
+        self._connect(name, len(self.vertices), sources)
+        return len(self.vertices)
+
+    def _sources(self, name: str, inputs: Sequence[Input]) -> list[_Source]:
+        """What the node reads; adds the parameters that decide, and operations on its edges."""
+        sources: list[_Source] = []
+        n_links = n_edges = 0
         for source in inputs:
-            if isinstance(source, OneOf):
-                link = self._add_parameter(f"link_{name}", source.sources)
-                for choice, chosen in enumerate(source.sources):
-                    self._connect(chosen, name, slot, Condition(link, (choice,)))
+            if isinstance(source, SomeOf):
+                n_links += 1
+                link = f"link_{name}" if n_links == 1 else f"link_{name}_{n_links}"
+                sources += self._chosen(name, link, source, n_edges)
+                n_edges += source.k if source.ops else 0
             elif isinstance(source, Maybe):
                 edge = self._add_parameter(f"edge_{source.source}_{name}", (False, True))
-                self._connect(source.source, name, slot, Condition(edge, (1,)))
+                sources.append((self._slot(source.source, name), Condition(edge, (1,))))
             else:
-                self._connect(source, name, slot, None)
+                sources.append((self._slot(source, name), None))
+        return sources
+
+    def _chosen(self, name: str, link: str, some: SomeOf, n_edges: int) -> list[_Source]:
+        """What a choice of sources reads, itself or through operations on its edges."""
+        slots = [self._slot(source, name) for source in some.sources]
+        parameter = self._add_link(name, link, some)
+
+        def read(places: Sequence[int]) -> list[_Source]:
+            choices = [some.choices(source, places) for source in some.sources]
+            pairs = zip(slots, choices, strict=True)
+            return [(slot, Condition(parameter, chosen)) for slot, chosen in pairs if chosen]
+
+        if not some.ops:
+            return read(range(some.k))
+        return [
+            (self._add_vertex(f"{name}_{n_edges + p + 1}", some.ops, read([p])), None)
+            for p in range(some.k)
+        ]
+
+    def _add_link(self, name: str, link: str, some: SomeOf) -> int:
+        refuse_repeats(f"source of {name!r},", some.sources)
+        if some.sources and not 1 <= some.k <= len(some.sources):
+            raise SpaceError(
+                f"Node {name!r} cannot read {some.k} of {list(some.sources)}; give 1 to "
+                f"{len(some.sources)}."
+            )
+        return self._add_parameter(link, [",".join(chosen) for chosen in some.combinations])
 
     def _add_parameter(self, name: str, choices: Sequence[Choice]) -> int:
         self.parameters.append(Parameter(name, tuple(choices)))
         return len(self.parameters) - 1
 
-    def _connect(self, source: str, name: str, slot: int, when: Condition | None) -> None:
+    def _slot(self, source: str, name: str) -> int:
         if source not in self._slots:
             raise SpaceError(
                 f"Node {name!r} reads {source!r}, which is not declared before it; known so far: "
                 f"{sorted(self._slots)}."
             )
-        self.edges.append(Edge(self._slots[source], slot, when))
+        return self._slots[source]
+
+    def _connect(self, name: str, target: int, sources: Sequence[_Source]) -> None:
+        slots = [slot for slot, _ in sources]
+        twice = [source for source, slot in self._slots.items() if slots.count(slot) > 1]
+        if twice:
+            raise SpaceError(
+                f"The edge '{twice[0]} -> {name}' is used twice; to choose different sources, "
+                "write SomeOf(2, ...), or give each edge its operation, OneOf(..., ops=[...])."
+            )
+        self.edges.extend(Edge(slot, target, when) for slot, when in sources)

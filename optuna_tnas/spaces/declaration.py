@@ -38,10 +38,11 @@ class Condition:
 
 @dataclass(frozen=True)
 class Parameter:
-    """A categorical parameter; ``active`` says when the network depends on it at all.
+    """A discrete parameter; ``active`` says when the network depends on it at all.
 
-    Choices that are numpy scalars, or members of an enumeration of strings or numbers, become
-    the plain Python values that they stand for.
+    If it is ``ordered``, choices near each other in the list are taken to be alike. Choices that
+    are numpy scalars, or members of an enumeration of strings or numbers, become the plain
+    Python values that they stand for.
 
     Raises:
         SpaceError: If a choice is none of these, nor None, bool, int, float or str.
@@ -50,12 +51,24 @@ class Parameter:
     name: str
     choices: tuple[Choice, ...]
     active: Condition | None = None
+    ordered: bool = False
 
     def __post_init__(self) -> None:
-        name = _plain(self.name, "a parameter's name")
-        choices = tuple(_plain(c, f"a choice of {name!r}") for c in self.choices)
+        name = plain_value(self.name, "a parameter's name")
+        choices = tuple(plain_value(c, f"a choice of {name!r}") for c in self.choices)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "choices", choices)
+
+    def near(self, position: int) -> list[int]:
+        """List the choices that a search tries next to the one at ``position``.
+
+        Those 1, 2, 4, ... places away if they are ordered, else all others.
+        """
+        n = len(self.choices)
+        if not self.ordered:
+            return [choice for choice in range(n) if choice != position]
+        steps = [sign << k for k in range(n.bit_length()) for sign in (-1, 1)]
+        return [position + step for step in steps if 0 <= position + step < n]
 
 
 @dataclass(frozen=True)
@@ -75,8 +88,8 @@ class Vertex:
     ops: tuple[Choice, ...]
 
     def __post_init__(self) -> None:
-        name = _plain(self.name, "a vertex's name")
-        ops = tuple(_plain(op, f"an operation of {name!r}") for op in self.ops)
+        name = plain_value(self.name, "a vertex's name")
+        ops = tuple(plain_value(op, f"an operation of {name!r}") for op in self.ops)
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "parameters", tuple(map(index, self.parameters)))
         object.__setattr__(self, "ops", ops)
@@ -95,7 +108,7 @@ class Edge:
         object.__setattr__(self, "target", index(self.target))
 
 
-def _plain(value: object, role: str) -> Choice:
+def plain_value(value: object, role: str) -> Choice:
     """Convert a scalar to the plain Python value that it stands for.
 
     Args:
@@ -140,7 +153,7 @@ class Declaration:
     leaves_to_output: bool = False
 
     def __post_init__(self) -> None:
-        zero = tuple(_plain(op, "a zero operation") for op in self.zero)
+        zero = tuple(plain_value(op, "a zero operation") for op in self.zero)
         object.__setattr__(self, "zero", zero)
         _check_parameters(self.parameters)
         _check_vertices(self.vertices, self.parameters)
@@ -178,16 +191,16 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
 
 
 def _check_parameters(parameters: Sequence[Parameter]) -> None:
-    _refuse_repeats("parameter name", [p.name for p in parameters])
+    refuse_repeats("parameter name", [p.name for p in parameters])
     for i, parameter in enumerate(parameters):
         if not parameter.choices:
             raise SpaceError(f"Parameter {parameter.name!r} has no choices; give it at least one.")
-        _refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
+        refuse_repeats(f"choice of {parameter.name!r},", parameter.choices)
         _check_condition(f"Parameter {parameter.name!r}", parameter.active, parameters[:i])
 
 
 def _check_vertices(vertices: Sequence[Vertex], parameters: Sequence[Parameter]) -> None:
-    _refuse_repeats("vertex name", [INPUT, *(v.name for v in vertices), OUTPUT])
+    refuse_repeats("vertex name", [INPUT, *(v.name for v in vertices), OUTPUT])
     for vertex in vertices:
         if not all(0 <= p < len(parameters) for p in vertex.parameters):
             raise SpaceError(
@@ -213,7 +226,7 @@ def _check_edges(
                 "declare a vertex after the vertices that it reads."
             )
         _check_condition(f"Edge {edge.source} -> {edge.target}", edge.when, parameters)
-    _refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in edges])
+    refuse_repeats("edge", [f"{names[e.source]} -> {names[e.target]}" for e in edges])
 
 
 def _check_zero(zero: Sequence[Choice], vertices: Sequence[Vertex]) -> None:
@@ -245,7 +258,8 @@ def _check_condition(
         )
 
 
-def _refuse_repeats(what: str, values: Sequence[object]) -> None:
+def refuse_repeats(what: str, values: Sequence[object]) -> None:
+    """Raise :class:`SpaceError` if a value is there twice; ``what`` says what the values are."""
     repeated = [value for value in values if values.count(value) > 1]
     if repeated:
         raise SpaceError(f"The {what} {repeated[0]!r} is used twice; each must be its own.")

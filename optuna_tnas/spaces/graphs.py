@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import networkx as nx
@@ -17,6 +18,10 @@ from optuna_tnas.spaces.declaration import Vertex
 
 
 ABSENT = -1
+_MAX_DENSE = 64  # slots up to which sums over matrices are faster than sums over edges
+# Entries of the adjacency matrices of a listed space: within some 10 s for the first suggestion
+# and 1 GB, on one thread.
+MAX_ADJACENCY = 8_000_000
 
 
 @dataclass(frozen=True)
@@ -74,18 +79,23 @@ class GraphBatch:
         Classes are those of color refinement (Weisfeiler-Lehman). The rare graphs that it cannot
         tell apart share a class; no encoder that passes messages along edges tells them apart.
         """
-        _, first, inverse = np.unique(self._hashes(), return_index=True, return_inverse=True)
+        _, first, inverse = np.unique(self.hashes(), return_index=True, return_inverse=True)
         return GraphBatch(self.ops[first], self.adjacency[first]), inverse
 
-    def _hashes(self) -> np.ndarray:
+    def hashes(self) -> np.ndarray:
         """Hash each graph by refining its vertices' colors until they stand: ``B`` uint64.
 
         Neighbors' hashes are added up, so their order does not matter; 64 bits leave no chance
         of collisions among the graphs that a machine can hold.
         """
         colors = self.colors()
-        for _ in range(self.ops.shape[1]):
+        n_slots, n_colors = self.ops.shape[1], 0
+        for _ in range(n_slots):
             colors = self.refined(colors)
+            if n_slots > _MAX_DENSE:  # stop once no color is split further
+                n_before, n_colors = n_colors, len(np.unique(colors))
+                if n_colors == n_before:
+                    break
         return np.asarray((mix(colors, salt=6) * self.present).sum(axis=1, dtype=np.uint64))
 
     def colors(self) -> np.ndarray:
@@ -99,12 +109,24 @@ class GraphBatch:
             colors: ``B x V`` uint64.
             readers: Whether the colors of the vertices that read it count too.
         """
-        edges = self.adjacency.astype(np.uint64)
-        near = colors + np.einsum("buv,bu->bv", edges, mix(colors, salt=2))
+        near = colors + self._summed(mix(colors, salt=2), 0)
         if readers:
-            after = np.einsum("buv,bv->bu", edges, mix(colors, salt=3))
-            near = near + mix(after, salt=4)
+            near = near + mix(self._summed(mix(colors, salt=3), 1), salt=4)
         return mix(near, salt=5)
+
+    def _summed(self, x: np.ndarray, side: int) -> np.ndarray:
+        """Add up ``x`` over a vertex's inputs (``side`` 0) or its readers (1): ``B x V``."""
+        if self.ops.shape[1] <= _MAX_DENSE:
+            subscripts = "buv,bv->bu" if side else "buv,bu->bv"
+            return np.asarray(np.einsum(subscripts, self.adjacency.astype(np.uint64), x))
+        graph, *ends = self._edges
+        total = np.zeros_like(x)
+        np.add.at(total, (graph, ends[1 - side]), x[graph, ends[side]])
+        return total
+
+    @cached_property
+    def _edges(self) -> tuple[np.ndarray, ...]:
+        return np.nonzero(self.adjacency)
 
 
 def mix(x: np.ndarray, salt: int) -> np.ndarray:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution
 
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.space import Space
@@ -32,7 +32,7 @@ class JointSpace:
         """16 hex digits that are equal for equal spaces, names included."""
         return self.space.named_fingerprint[:8] + self.hyperparameters.fingerprint[:8]
 
-    def distributions(self) -> dict[str, CategoricalDistribution]:
+    def distributions(self) -> dict[str, BaseDistribution]:
         """Return the architecture's distributions, which a study may not change."""
         return self.space.distributions()
 
@@ -73,10 +73,19 @@ class JointSpace:
         drawn = (self.space.sample(n, rng), self.hyperparameters.sample(n, rng))
         return np.concatenate(drawn, axis=1)
 
-    def neighbors(self, row: np.ndarray) -> np.ndarray:
-        """List rows that differ in one active choice or one hyper-parameter."""
+    def neighbors(
+        self, row: np.ndarray, at_most: int | None = None, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """List rows that differ in one active choice or one hyper-parameter.
+
+        Args:
+            row: ``P + H``.
+            at_most: At most so many of other architectures, drawn by ``rng``.
+            rng: A generator.
+        """
         X, H = self.split(row[None])
-        architectures, values = self.space.neighbors(X[0]), self.hyperparameters.neighbors(H[0])
+        architectures = self.space.neighbors(X[0], at_most, rng)
+        values = self.hyperparameters.neighbors(H[0])
         return np.concatenate(
             [
                 np.concatenate([architectures, H.repeat(len(architectures), axis=0)], axis=1),

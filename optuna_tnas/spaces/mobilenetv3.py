@@ -10,7 +10,7 @@ from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import rename
 from optuna_tnas.spaces.declaration import Vertex
-from optuna_tnas.spaces.space import Space
+from optuna_tnas.spaces.declared import DeclaredSpace
 
 
 STAGES = range(1, 6)
@@ -20,7 +20,7 @@ EXPANDS = (3, 4, 6)
 LAYERS = range(1, max(DEPTHS) + 1)
 
 
-class MobileNetV3Space(Space):
+class MobileNetV3Space(DeclaredSpace):
     """Five stages of two to four inverted residual layers.
 
     Parameters, stage by stage: ``depth_<s>``, then ``kernel_<s>_<l>`` and ``expand_<s>_<l>``

@@ -1,4 +1,4 @@
-"""A space's declaration as plain data, and the comparison of declarations."""
+"""A space's declaration as plain data."""
 
 from __future__ import annotations
 
@@ -76,24 +76,6 @@ def fingerprint(declaration: Declaration, *, named: bool) -> str:
             del part["name"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def difference(mine: Declaration, other: Declaration) -> str | None:
-    """Describe the first difference in words; None if they differ in names at most."""
-    if fingerprint(mine, named=False) == fingerprint(other, named=False):
-        return None
-    if len(mine.parameters) != len(other.parameters):
-        return f"{len(mine.parameters)} parameters against {len(other.parameters)}"
-    for own, their in zip(mine.parameters, other.parameters, strict=True):
-        # As text: True, 1 and 1.0 are equal to Python, but not to Optuna's users.
-        if repr(own.choices) != repr(their.choices):
-            return (
-                f"parameter {own.name!r} with choices {own.choices} against "
-                f"{their.name!r} with {their.choices}"
-            )
-        if own.active != their.active:
-            return f"parameter {own.name!r}, which other choices switch on or off"
-    return "the same parameters, but another graph over them"
 
 
 def _plain(condition: Condition | None) -> list[Any] | None:

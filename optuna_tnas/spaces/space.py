@@ -1,4 +1,4 @@
-"""A declared search space: Optuna parameters on one side, labeled DAGs on the other.
+"""The interface of a search space: parameters on one side, labeled DAGs on the other.
 
 Notation: an architecture is a row of choice positions, one per parameter (``n x P`` int64 for a
 batch); a parameter that the other choices switch off holds position 0, so equal architectures
@@ -7,83 +7,100 @@ are equal rows.
 
 from __future__ import annotations
 
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Callable
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
-from dataclasses import fields
-from functools import cached_property
-from math import prod
+from collections.abc import Sequence
 from typing import Any
 
 import networkx as nx
 import numpy as np
-from optuna.distributions import CategoricalDistribution
+from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from optuna_tnas.errors import SpaceError
-from optuna_tnas.spaces import graphs
-from optuna_tnas.spaces import serialization
-from optuna_tnas.spaces.declaration import Declaration
+from optuna_tnas.spaces.declaration import Choice
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.graphs import GraphBatch
 
 
-# A listed space is encoded at once and scored whole in every suggestion. The bounds keep that
-# within some 10 s for the first suggestion and 1 GB, on one thread: both grow with the number of
-# networks, the time to tell networks apart and to encode them with the square of the slots too.
-_MAX_NETWORKS = 50_000
-_MAX_ADJACENCY = 8_000_000  # entries of the adjacency matrices of all assignments
+class Space(ABC):
+    """A search space of DAGs over discrete parameters.
 
+    Usually one of :class:`NASBench201Space`, :class:`MobileNetV3Space`, :class:`CellSpace`, or
+    what :meth:`from_define_by_run` makes of a function that asks a trial.
 
-@dataclass(frozen=True)
-class Space(Declaration):
-    """A search space of DAG cells over categorical parameters.
-
-    Usually built by :class:`NASBench201Space`, :class:`MobileNetV3Space` or :class:`CellSpace`.
+    Attributes:
+        parameters: What Optuna suggests, in the order of a row's columns.
     """
 
-    _distributions: dict[str, CategoricalDistribution] = field(
-        init=False, repr=False, compare=False
-    )
+    parameters: tuple[Parameter, ...]
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        distributions = {p.name: CategoricalDistribution(p.choices) for p in self.parameters}
-        object.__setattr__(self, "_distributions", distributions)
+    # --- how spaces are made ----------------------------------------------------------------
+
+    @staticmethod
+    def from_define_by_run(
+        build: Callable[[BaseTrial], Any], *, zero: Sequence[Choice] = (), n_runs: int = 1000
+    ) -> Space:
+        """Make the space of a function that asks a trial and returns an architecture.
+
+        ``build`` may branch and loop over ``trial.suggest_categorical`` and
+        ``trial.suggest_int``. It is run, never read: on the way to every choice that it is seen
+        to offer, and at random. It returns
+
+        - a ``networkx.DiGraph`` with the node attribute ``op``. A node of ``op`` ``"input"`` and
+          one of ``op`` ``"output"`` are added unless there are; the input feeds what reads
+          nothing else, the output reads what nothing else does;
+        - or a list of operations, which is a chain;
+        - or None: then every parameter asked for is an operation ``"<name>=<value>"`` between
+          the input and the output.
+
+        Integers are ordered choices: near values are taken to be alike.
+
+        Args:
+            build: Gives the same architecture for the same choices.
+            zero: Labels of operations that output zeros and so cut every path through them.
+            n_runs: Runs at random. More of them find parameters that only rare combinations
+                of choices ask for.
+
+        Raises:
+            SpaceError: If ``build`` asks for a float, fails, is not deterministic, asks for one
+                name with different choices, or returns something else.
+        """
+        from optuna_tnas.spaces.define_by_run import DefineByRunSpace
+
+        return DefineByRunSpace(build, zero, n_runs)
+
+    @staticmethod
+    def from_declaration(declaration: Mapping[str, Any], space: Space | None = None) -> Space:
+        """Rebuild a space from :meth:`declaration`.
+
+        Args:
+            declaration: Plain data.
+            space: The space itself where its declaration names code, which is never imported.
+
+        Raises:
+            SpaceError: If the declaration is malformed.
+            MissingSpaceError: If the declaration names code and ``space`` is not given, or is
+                another one.
+        """
+        from optuna_tnas.spaces.declared import DeclaredSpace
+        from optuna_tnas.spaces.define_by_run import recognized
+
+        if isinstance(declaration, Mapping) and "define_by_run" in declaration:
+            return recognized(declaration, space)
+        return DeclaredSpace.of(declaration)
 
     # --- what Optuna sees -------------------------------------------------------------------
 
-    def distributions(self) -> dict[str, CategoricalDistribution]:
-        """Return the Optuna distribution of each parameter by name, in the declaration's order."""
-        return dict(self._distributions)
+    @abstractmethod
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the Optuna distribution of each parameter by name, in the rows' order."""
 
+    @abstractmethod
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
         """Ask the trial for the parameters that the network depends on."""
-        params: dict[str, Any] = {}
-        for parameter in self.parameters:
-            if self._asked(parameter, params):
-                params[parameter.name] = trial.suggest_categorical(
-                    parameter.name, parameter.choices
-                )
-        return params
-
-    def _asked(self, parameter: Parameter, params: Mapping[str, Any]) -> bool:
-        """Tell whether the network depends on ``parameter``, given the parameters before it."""
-        if parameter.active is None:
-            return True
-        parent = self.parameters[parameter.active.parameter]
-        if parent.name not in params:
-            return False
-        return self._position(parent.name, params[parent.name]) in parameter.active.choices
-
-    def _position(self, name: str, value: Any) -> int:
-        try:
-            return int(self._distributions[name].to_internal_repr(value))
-        except ValueError:
-            raise SpaceError(
-                f"Parameter {name!r} has the value {value!r}, which is not one of the space's "
-                f"choices {self._distributions[name].choices}."
-            ) from None
 
     # --- rows of choice positions -----------------------------------------------------------
 
@@ -100,6 +117,7 @@ class Space(Declaration):
         """Number of choices of each parameter: ``P`` int64."""
         return np.array([len(p.choices) for p in self.parameters], dtype=np.int64)
 
+    @abstractmethod
     def encode(self, params: Mapping[str, Any]) -> np.ndarray:
         """Convert an architecture's parameters to a row of choice positions (``P`` int64).
 
@@ -107,20 +125,6 @@ class Space(Declaration):
             SpaceError: If a parameter that the network depends on is missing, or a value is
                 not among the choices. Other names are ignored.
         """
-        row = np.zeros(len(self.parameters), dtype=np.int64)
-        asked: dict[str, Any] = {}
-        for i, parameter in enumerate(self.parameters):
-            if not self._asked(parameter, asked):
-                continue
-            if parameter.name not in params:
-                raise SpaceError(
-                    f"Parameter {parameter.name!r} of the space is missing from {dict(params)}; "
-                    "suggest all of them with space.suggest(trial), or rename the space's "
-                    "parameters with names=[...]."
-                )
-            asked[parameter.name] = params[parameter.name]
-            row[i] = self._position(parameter.name, params[parameter.name])
-        return row
 
     def decode(self, row: np.ndarray, *, inactive: bool = False) -> dict[str, Any]:
         """Convert a row (``P``) to parameters; those switched off only if ``inactive``."""
@@ -131,154 +135,139 @@ class Space(Declaration):
             if asked or inactive
         }
 
+    @abstractmethod
     def active(self, X: np.ndarray) -> np.ndarray:
         """Mark the parameters that each of ``n x P`` architectures depends on: ``n x P`` bool."""
-        active = np.ones(X.shape, dtype=bool)
-        for i, parameter in enumerate(self.parameters):
-            if parameter.active is not None:
-                active[:, i] = parameter.active.holds(X) & active[:, parameter.active.parameter]
-        return active
 
     def canonical(self, X: np.ndarray) -> np.ndarray:
         """Set every switched-off parameter of ``n x P`` rows to position 0."""
         return np.where(self.active(X), X, 0)
 
     @property
+    @abstractmethod
     def size(self) -> int:
         """Number of different architectures."""
-        roots = [i for i, p in enumerate(self.parameters) if p.active is None]
-        return prod(self._count(i) for i in roots)
 
-    def _count(self, i: int) -> int:
-        """Count the assignments of parameter ``i`` and all that depends on it."""
-        children = [
-            (k, p.active.choices)
-            for k, p in enumerate(self.parameters)
-            if p.active is not None and p.active.parameter == i
-        ]
-        return sum(
-            prod(self._count(k) for k, choices in children if c in choices)
-            for c in range(len(self.parameters[i].choices))
-        )
-
-    @cached_property
+    @property
+    @abstractmethod
     def enumerable(self) -> bool:
-        """Whether the space is small enough to be listed and scored whole.
+        """Whether the space is small enough to be listed and scored whole."""
 
-        That is decided by the number of its networks (isomorphism classes of pruned graphs) and
-        by the size of the adjacency matrices of all assignments of choices.
-        """
-        assignments = prod(len(p.choices) for p in self.parameters)
-        if assignments * len(self.slots) ** 2 > _MAX_ADJACENCY:
-            return False
-        if self.size <= _MAX_NETWORKS:
-            return True
-        networks, _ = self.to_graphs(self._listed()).pruned().classes()
-        return len(networks) <= _MAX_NETWORKS
-
+    @abstractmethod
     def enumerate(self) -> np.ndarray:
         """List every architecture in lexicographic order: ``size x P``.
 
         Raises:
             SpaceError: If the space is not :attr:`enumerable`.
         """
-        if not self.enumerable:
-            raise SpaceError(
-                f"A space of {self.size:.3g} architectures with up to {len(self.vertices)} "
-                "operations cannot be listed; draw some of them with space.sample(n, rng)."
-            )
-        return self._listed()
 
-    def _listed(self) -> np.ndarray:
-        shape = tuple(len(p.choices) for p in self.parameters)
-        X = np.indices(shape, dtype=np.int64).reshape(len(shape), prod(shape)).T
-        return np.asarray(X[(self.canonical(X) == X).all(axis=1)])
-
+    @abstractmethod
     def indices(self, X: np.ndarray) -> np.ndarray:
         """Number ``n x P`` architectures: ``n`` int64 that ascend in lexicographic order.
 
         Different architectures have different numbers, which may leave gaps. The space must be
         :attr:`enumerable`.
         """
-        return np.asarray(np.ravel_multi_index(tuple(X.T), tuple(self.n_choices)))
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``n x P`` architectures, each parameter uniform as Optuna would draw it."""
         return self.canonical(rng.integers(0, self.n_choices, size=(n, len(self.parameters))))
 
-    def neighbors(self, row: np.ndarray) -> np.ndarray:
-        """List the architectures that differ from ``row`` in one active choice: ``m x P``."""
-        rows = [
-            np.concatenate([row[:i], [c], row[i + 1 :]])
-            for i, n in enumerate(self.n_choices)
-            for c in range(n)
-            if c != row[i]
+    def neighbors(
+        self, row: np.ndarray, at_most: int | None = None, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """List the architectures that differ from ``row`` in one active choice: ``m x P``.
+
+        An ordered parameter changes by 1, 2, 4, ... positions, any other to every choice.
+
+        Args:
+            row: ``P``.
+            at_most: If there are more changes, so many are drawn by ``rng``.
+            rng: Draws them; a generator of seed 0 unless given.
+        """
+        changes = [
+            (i, choice)
+            for i in np.flatnonzero(self.active(row[None])[0])
+            for choice in self.parameters[i].near(int(row[i]))
         ]
-        if not rows:
+        if at_most is not None and len(changes) > at_most:
+            rng = rng or np.random.default_rng(0)
+            drawn = rng.choice(len(changes), size=at_most, replace=False)
+            changes = [changes[k] for k in drawn]
+        if not changes:
             return np.empty((0, len(row)), dtype=np.int64)
-        X = self.canonical(np.stack(rows))
-        return np.unique(X[(row != X).any(axis=1)], axis=0)
+        X = np.tile(row, (len(changes), 1))
+        X[np.arange(len(changes)), [i for i, _ in changes]] = [choice for _, choice in changes]
+        return np.unique(self.canonical(X), axis=0)
 
     # --- graphs -----------------------------------------------------------------------------
 
+    @property
+    @abstractmethod
+    def vocabulary(self) -> dict[Choice, int]:
+        """Operation label -> position, input and output first."""
+
+    @abstractmethod
     def to_graphs(self, X: np.ndarray) -> GraphBatch:
         """Build the graphs of ``n x P`` architectures, zero operations removed.
 
         Operations on no path from input to output are still there; see
         :meth:`GraphBatch.pruned`.
         """
-        return graphs.without_zeros(self, graphs.declared_graphs(self, X))
 
+    @abstractmethod
     def to_graph(self, params: Mapping[str, Any]) -> nx.DiGraph:
         """Build an architecture's graph, a DAG of operations with node attribute ``op``.
 
-        Nodes are the declared vertices plus ``"input"`` and ``"output"``; an edge means that
-        one operation reads the other's result. Zero operations are kept, so that
-        :meth:`from_graph` gives the parameters back; :func:`prune` removes them.
+        An edge means that one operation reads the other's result. Zero operations are kept;
+        :func:`prune` removes them.
         """
-        return graphs.to_networkx(self, self.encode(params))
 
     def from_graph(self, graph: nx.DiGraph) -> dict[str, Any]:
         """Return the parameters whose :meth:`to_graph` is ``graph`` (nodes named as declared).
 
         Raises:
-            SpaceError: If the graph is not one of the space's.
+            SpaceError: If the graph is not one of the space's, or the space is not declared.
         """
-        row = graphs.from_networkx(self, graph)
-        if row is not None:
-            params = self.decode(self.canonical(row[None])[0])
-            if graphs.same_graph(self.to_graph(params), graph):
-                return params
         raise SpaceError(
-            f"The graph with operations {dict(graph.nodes(data='op'))} is not one of the space's."
+            f"A {type(self).__name__} cannot tell the choices from a graph; keep the parameters, "
+            "of which to_graph(params) makes it."
         )
 
     # --- plain data -------------------------------------------------------------------------
 
+    @abstractmethod
     def declaration(self) -> dict[str, Any]:
         """Return the space as plain data; :meth:`from_declaration` reads it back."""
-        return serialization.to_plain(self)
 
-    @staticmethod
-    def from_declaration(declaration: Mapping[str, Any]) -> Space:
-        """Rebuild a space from :meth:`declaration`.
-
-        Raises:
-            SpaceError: If the declaration is malformed.
-        """
-        declared = serialization.from_plain(declaration)
-        return Space(**{f.name: getattr(declared, f.name) for f in fields(Declaration)})
-
-    @cached_property
+    @property
+    @abstractmethod
     def fingerprint(self) -> str:
         """16 hex digits that are equal for spaces that differ in names only."""
-        return serialization.fingerprint(self, named=False)
 
-    @cached_property
+    @property
+    @abstractmethod
     def named_fingerprint(self) -> str:
         """16 hex digits that are equal for spaces that are equal, names included."""
-        return serialization.fingerprint(self, named=True)
 
     def difference(self, other: Space) -> str | None:
         """Describe how ``other`` differs, in words; None if in names at most."""
-        return serialization.difference(self, other)
+        if self.fingerprint == other.fingerprint:
+            return None
+        return difference(self.parameters, other.parameters)
+
+
+def difference(mine: Sequence[Parameter], other: Sequence[Parameter]) -> str:
+    """Describe in words how two spaces differ: their first other parameter, or their graphs."""
+    if len(mine) != len(other):
+        return f"{len(mine)} parameters against {len(other)}"
+    for own, their in zip(mine, other, strict=True):
+        # As text: True, 1 and 1.0 are equal to Python, but not to Optuna's users.
+        if repr(own.choices) != repr(their.choices):
+            return (
+                f"parameter {own.name!r} with choices {own.choices} against "
+                f"{their.name!r} with {their.choices}"
+            )
+        if own.active != their.active:
+            return f"parameter {own.name!r}, which other choices switch on or off"
+    return "the same parameters, but another graph over them"

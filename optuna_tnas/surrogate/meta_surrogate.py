@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from copy import copy
 from functools import cached_property
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -222,13 +223,17 @@ class MetaSurrogate:
         }
 
     @classmethod
-    def from_state(cls, state: Mapping[str, Any]) -> MetaSurrogate:
+    def from_state(cls, state: Mapping[str, Any], space: Space | None = None) -> MetaSurrogate:
         """Restore a surrogate from :meth:`state`.
+
+        Args:
+            state: Plain data.
+            space: The search space, needed if it is define-by-run code.
 
         Raises:
             Exception: Of the kind that a missing, wrong or contradictory value causes.
         """
-        space = Space.from_declaration(state["space"])
+        space = Space.from_declaration(state["space"], space)
         surrogate = cls(space, Config.from_state(state["config"]), n_features=state["n_features"])
         surrogate.network.load_state_dict(state["weights"])
         surrogate.warm_start = checked_rows(state["warm_start"].numpy(), space)
@@ -255,20 +260,24 @@ class MetaSurrogate:
             CheckpointError: If the file cannot be written, or the surrogate is not plain data with
                 finite weights.
         """
-        checkpoint.write(path, self.state(), check=self.from_state)
+        check = partial(self.from_state, space=self.space)
+        checkpoint.write(path, self.state(), check=check)
 
     @classmethod
-    def load(cls, source: str | Path) -> MetaSurrogate:
+    def load(cls, source: str | Path, space: Space | None = None) -> MetaSurrogate:
         """Read a checkpoint.
 
         Args:
             source: A path, or the name of a checkpoint that the package ships.
+            space: The search space, needed if it is define-by-run code: a checkpoint names the
+                code, but nothing is imported.
 
         Raises:
+            MissingSpaceError: If the space is needed and not given, or is another one.
             CheckpointError: If there is no such file, or it is damaged, foreign, written by a
                 newer version, or holds more than plain data.
         """
-        return checkpoint.read(source, cls.from_state)
+        return checkpoint.read(source, partial(cls.from_state, space=space))
 
     def summary(self) -> Mapping[str, Any]:
         """Describe the surrogate by plain data."""

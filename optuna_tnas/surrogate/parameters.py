@@ -44,9 +44,10 @@ class ParameterColumns:
 
 
 def ordered(parameter: Parameter) -> bool:
-    """Tell whether the choices are numbers in ascending order, such as kernel sizes."""
+    """Tell whether the choices have an order, as numbers that ascend do."""
     numbers = [c for c in parameter.choices if isinstance(c, int | float)]
-    return len(numbers) == len(parameter.choices) and numbers == sorted(numbers)
+    ascending = len(numbers) == len(parameter.choices) and numbers == sorted(numbers)
+    return parameter.ordered or ascending
 
 
 def differences(columns: Tensor, owners: tuple[int, ...]) -> Tensor:

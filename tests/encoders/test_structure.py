@@ -8,6 +8,7 @@ from collections.abc import Hashable
 
 import networkx as nx
 import numpy as np
+from optuna.trial import BaseTrial
 import pytest
 import torch
 
@@ -81,3 +82,46 @@ def test_dead_operations_do_not_count(space_named: Callable[[str], Space]) -> No
     assert group[0] == group[1]
     Z = StructureEncoder(space)(X) * SQUARED_LENGTHSCALE**0.5
     assert float(Z[0] @ Z[1]) == pytest.approx(1 - 1 / 12, abs=0.02)
+
+
+def test_near_choices_of_an_integer_are_alike() -> None:
+    """The choices are a quarter of the similarity, which falls off with the distance."""
+
+    def build(trial: BaseTrial) -> list[str]:
+        trial.suggest_int("width", 0, 7)  # no operation depends on it
+        return ["conv"]
+
+    space = Space.from_define_by_run(build)
+    Z = StructureEncoder(space)(space.enumerate()) * SQUARED_LENGTHSCALE**0.5
+    distance = np.abs(np.subtract.outer(np.arange(8), np.arange(8)))
+    expected = (3 + np.exp(-3 * distance / 8)) / 4
+    np.testing.assert_allclose((Z @ Z.mT).numpy(), expected, atol=1e-6)
+
+
+def test_choices_without_an_order_are_all_equally_unlike() -> None:
+    def build(trial: BaseTrial) -> list[str]:
+        trial.suggest_categorical("kind", list("abcd"))  # no operation depends on it
+        return ["conv"]
+
+    space = Space.from_define_by_run(build)
+    Z = StructureEncoder(space)(space.enumerate()) * SQUARED_LENGTHSCALE**0.5
+    products = (Z @ Z.mT).numpy()
+    np.testing.assert_allclose(products[~np.eye(4, dtype=bool)], 3 / 4, atol=1e-6)
+
+
+def test_spaces_of_many_choices_are_compared_too() -> None:
+    """Only the choices differ, of 150 parameters; the graph is the same everywhere."""
+
+    def build(trial: BaseTrial) -> list[str]:
+        for i in range(150):
+            trial.suggest_categorical(f"x{i}", list("abcdefghij"))
+        return ["conv"]
+
+    space = Space.from_define_by_run(build, n_runs=5)
+    X = space.sample(20, np.random.default_rng(1))
+    X[1:, :100] = X[0, :100]
+    Z = StructureEncoder(space)(X) * SQUARED_LENGTHSCALE**0.5
+    assert Z.shape == (20, 128)
+    # A tenth of the axes is kept, of as many directions: much of the likeness is.
+    products = (Z @ Z.mT).numpy()
+    assert (products >= 0.75).all() and (products <= 1 + 1e-6).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from collections.abc import Sequence
 import csv
 import gzip
 import os
@@ -15,12 +16,14 @@ import numpy as np
 import pytest
 
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import GraphBatch
 from optuna_tnas.spaces import Maybe
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import OneOf
+from optuna_tnas.spaces import SomeOf
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Edge
@@ -28,6 +31,7 @@ from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
 
 
+DARTS_OPS = ("skip", "max", "avg", "sep3", "sep5", "dil3", "dil5")
 GRAPH_OPS = ("gat", "gcn", "gin", "cheb", "sage", "arma", "graph", "fc", "skip")
 
 
@@ -75,7 +79,31 @@ def nested_conditions() -> Space:
         Vertex("2", (1, 2), layer_2),
         Vertex("3", (1, 2, 3), layer_3),
     )
-    return Space(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)), (), True)
+    return DeclaredSpace(parameters, vertices, (Edge(0, 1), Edge(1, 2), Edge(2, 3)), (), True)
+
+
+def pairs() -> Space:
+    """One node that reads a pair through operations, and one that reads a pair and one more."""
+    nodes = [
+        Node("a", ["conv", "pool"]),
+        Node("b", ["sum"], [SomeOf(2, "input", "a", ops=["conv", "zero"])]),
+        Node("c", ["sum"], [SomeOf(2, "input", "a", "b"), OneOf("a", "b", ops=["conv", "pool"])]),
+    ]
+    return CellSpace(nodes, zero=["zero"])
+
+
+def darts(n_nodes: int = 4, ops: Sequence[str] = DARTS_OPS) -> Space:
+    """A normal and a reduction cell; each node reads two different earlier ones."""
+
+    def cell(kind: str) -> list[Node]:
+        before = [f"{kind}_prev", f"{kind}_prev_prev"]
+        names = [f"{kind}_{i}" for i in range(n_nodes)]
+        choices = [SomeOf(2, *before, *names[:i], ops=ops) for i in range(n_nodes)]
+        nodes = [Node(n, ["sum"], [c]) for n, c in zip(names, choices, strict=True)]
+        return [*(Node(b, [b]) for b in before), *nodes]
+
+    names = [f"{kind}_{i}" for kind in ("normal", "reduction") for i in range(n_nodes)]
+    return CellSpace([*cell("normal"), *cell("reduction")], output=names)
 
 
 SPACES: dict[str, Callable[[], Space]] = {
@@ -85,7 +113,12 @@ SPACES: dict[str, Callable[[], Space]] = {
     "transnas_micro": transnas_micro,
     "optional_edges": optional_edges,
     "nested_conditions": nested_conditions,
+    "darts": darts,
+    "pairs": pairs,
 }
+
+
+LARGE = ("mobilenetv3", "darts")
 
 
 @pytest.fixture(params=SPACES)
@@ -94,7 +127,7 @@ def space(request: pytest.FixtureRequest) -> Space:
     return SPACES[request.param]()
 
 
-@pytest.fixture(params=[name for name in SPACES if name != "mobilenetv3"])
+@pytest.fixture(params=[name for name in SPACES if name not in LARGE])
 def small_space(request: pytest.FixtureRequest) -> Space:
     """Every kind of space that can be listed."""
     return SPACES[request.param]()

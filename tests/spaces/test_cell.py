@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from itertools import product
 from math import comb
 
@@ -11,6 +12,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import Maybe
 from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import OneOf
+from optuna_tnas.spaces import SomeOf
 
 
 OPS = ("conv", "pool")
@@ -144,6 +146,78 @@ def test_table_of_nasbench_graph_belongs_to_the_space(make_space, table):
     assert len(np.unique(X, axis=0)) == len(X) == 26_206
     batch = space.to_graphs(np.array(X))
     assert np.array_equal(batch.pruned().ops, batch.ops)  # nothing is ever dead
+
+
+# --- several sources ------------------------------------------------------------------------
+
+
+def test_darts_has_as_many_architectures_as_its_authors_count(make_space):
+    """Two cells of 180 wirings and eight operations of seven (Liu et al., ICLR 2019)."""
+    space = make_space("darts")
+    assert space.size == (1 * 3 * 6 * 10 * 7**8) ** 2
+    assert not space.enumerable
+
+
+def test_every_darts_node_reads_two_different_ones(make_space, draw):
+    space = make_space("darts")
+    for row in draw(space, 50):
+        graph = space.to_graph(space.decode(row))
+        for node in (f"{kind}_{i}" for kind in ("normal", "reduction") for i in range(4)):
+            edges = sorted(graph.predecessors(node))
+            assert edges == [f"{node}_1", f"{node}_2"]
+            assert "output" in graph.successors(node)
+            read = [list(graph.predecessors(edge)) for edge in edges]
+            assert [len(sources) for sources in read] == [1, 1]
+            assert read[0] != read[1]
+
+
+def test_pairs_of_edges_and_operations_are_declared_once(isomorphism_classes):
+    """One node on two inputs: all unordered pairs of (input, operation), none of them twice."""
+    ops = ["x", "y", "z"]
+    nodes = [Node(n, [n]) for n in "abc"]
+    nodes.append(Node("d", ["sum"], [SomeOf(2, "a", "b", "c", ops=ops)]))
+    space = CellSpace(nodes, output=["d"])
+    wired = {
+        frozenset(zip(sources, chosen, strict=True))
+        for sources in combinations("abc", 2)
+        for chosen in product(ops, repeat=2)
+    }
+    found = isomorphism_classes(space.to_graphs(space.enumerate()).pruned())
+    assert len(set(found)) == space.size == len(wired)
+
+
+def test_networks_whose_nodes_are_swapped_are_one(isomorphism_classes):
+    """Two nodes on the same pair: (first, second) and (second, first) are the same network."""
+    pair = SomeOf(2, "p", "q", ops=["x", "y"])
+    nodes = [Node("p", ["p"]), Node("q", ["q"]), Node("a", ["sum"], [pair])]
+    space = CellSpace([*nodes, Node("b", ["sum"], [pair])])
+    batch = space.to_graphs(space.enumerate()).pruned()
+    assert len(batch.classes()[0]) == len(set(isomorphism_classes(batch))) == multisets(4, 2)
+
+
+def test_several_choices_on_one_node_have_their_own_parameters():
+    nodes = [Node(n, ["conv"]) for n in "abcd"]
+    chosen = [OneOf("a", "b"), OneOf("c", "d"), OneOf("a", "b", "c", ops=["x", "y"])]
+    space = CellSpace([*nodes, Node("e", ["sum"], [*chosen, SomeOf(2, "a", "d", ops=["x"])])])
+    assert list(space.distributions()) == ["link_e", "link_e_2", "link_e_3", "op_e_1", "link_e_4"]
+    graph = space.to_graph(
+        {"link_e": "b", "link_e_2": "c", "link_e_3": "b", "op_e_1": "y", "link_e_4": "a,d"}
+    )
+    assert set(graph.predecessors("e")) == {"b", "c", "e_1", "e_2", "e_3"}
+    assert [set(graph.predecessors(f"e_{i}")) for i in (1, 2, 3)] == [{"b"}, {"a"}, {"d"}]
+    assert graph.nodes["e_1"]["op"] == "y"
+
+
+@pytest.mark.parametrize("k", [0, 3])
+def test_more_sources_than_there_are_cannot_be_read(k):
+    with pytest.raises(SpaceError, match=rf"'b' cannot read {k} of \['input', 'a'\]; give 1 to 2"):
+        CellSpace([Node("a", OPS), Node("b", OPS, [SomeOf(k, "input", "a")])])
+
+
+def test_choices_that_may_read_the_same_source_name_the_remedy():
+    with pytest.raises(SpaceError, match=r"'a -> c' is used twice; .*SomeOf\(2"):
+        nodes = [Node("a", OPS), Node("b", OPS), Node("c", OPS, [OneOf("a", "b"), OneOf("a")])]
+        CellSpace(nodes)
 
 
 # --- operations on edges --------------------------------------------------------------------

@@ -10,8 +10,8 @@ import pytest
 
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import Node
-from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import Parameter
@@ -53,7 +53,7 @@ OP = Vertex("v", (0,), ("a", "b"))
 )
 def test_bad_declarations(declaration, told):
     with pytest.raises(SpaceError, match=told):
-        Space(*declaration)
+        DeclaredSpace(*declaration)
 
 
 @pytest.mark.parametrize("zero", [["non"], "none"])
@@ -115,7 +115,7 @@ def test_names_and_positions_become_plain_values():
     condition = Condition(np.int64(0), tuple(np.array([1])))
     edge = Edge(np.int64(0), np.int64(1), condition)
     vertex = Vertex(np.str_("v"), tuple(np.array([0])), ("a", "b"))
-    space = Space((parameter,), (vertex,), (edge,))
+    space = DeclaredSpace((parameter,), (vertex,), (edge,))
     assert json.loads(json.dumps(space.declaration())) == space.declaration()
     assert type(space.parameters[0].name) is type(space.vertices[0].name) is str
 

@@ -148,6 +148,21 @@ def test_classes_of_renumbered_random_graphs():
     assert np.array_equal(inverse[:300], inverse[300:])
 
 
+def test_classes_of_large_graphs_are_isomorphism_classes(isomorphism_classes):
+    """More than 64 slots are summed over edges; a part of the slots only holds vertices."""
+    small = random_batch(200, 6, seed=9)
+    n_slots = 90
+    ops = np.full((200, n_slots), -1)
+    adjacency = np.zeros((200, n_slots, n_slots), dtype=bool)
+    places = [0, 11, 30, 64, 70, n_slots - 1]
+    ops[:, places] = small.ops
+    adjacency[np.ix_(range(200), places, places)] = small.adjacency
+    large = GraphBatch(ops, adjacency)
+    expected = isomorphism_classes(small)
+    found = large.classes()[1]
+    assert np.array_equal(found[:, None] == found, expected[:, None] == expected)
+
+
 def test_from_networkx_gives_isomorphic_graphs():
     batch = random_batch(100, 8, seed=3)
     graphs = [networkx_graph(batch, b) for b in range(len(batch))]

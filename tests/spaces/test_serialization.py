@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from optuna_tnas.errors import SpaceError
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Parameter
@@ -30,7 +31,7 @@ def renamed(space: Space) -> Space:
 def test_declaration_round_trips_through_json(space, draw):
     again = Space.from_declaration(reread(space))
     assert again.declaration() == space.declaration()
-    assert again == Space(
+    assert again == DeclaredSpace(
         space.parameters, space.vertices, space.edges, space.zero, space.leaves_to_output
     )
     assert again.fingerprint == space.fingerprint
@@ -111,7 +112,7 @@ def test_difference_names_the_parameter(space):
 
 def test_difference_tells_true_from_one():
     def space(choices: tuple) -> Space:
-        return Space((Parameter("p", choices),), (Vertex("v", (0,), ("a", "b")),), ())
+        return DeclaredSpace((Parameter("p", choices),), (Vertex("v", (0,), ("a", "b")),), ())
 
     told = space((0, 1)).difference(space((False, True)))
     assert "'p'" in told and "(0, 1)" in told and "(False, True)" in told

@@ -13,8 +13,8 @@ import pytest
 import optuna_tnas
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import Node
-from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import Vertex
 
@@ -215,7 +215,7 @@ def test_a_large_space_of_few_networks_is_listed(make_space):
 
 
 def test_space_without_parameters_holds_one_architecture():
-    space = Space((), (Vertex("a", (), ("conv",)),), (Edge(0, 1), Edge(1, 2)))
+    space = DeclaredSpace((), (Vertex("a", (), ("conv",)),), (Edge(0, 1), Edge(1, 2)))
     assert space.size == 1
     assert space.enumerate().shape == (1, 0)
     assert space.neighbors(space.enumerate()[0]).shape == (0, 0)
