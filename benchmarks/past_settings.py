@@ -106,10 +106,8 @@ def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
 
 
 def _study(name: str, family: Family, params: Params, values: np.ndarray) -> Study:
-    study, known = (
-        optuna.create_study(study_name=name, direction="maximize"),
-        family.distributions(),
-    )
+    study = optuna.create_study(study_name=name, direction="maximize")
+    known = family.distributions()
     study.add_trials(
         create_trial(
             value=float(value),

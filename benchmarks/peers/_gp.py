@@ -6,8 +6,10 @@ with a lengthscale and a scale, its log-normal prior on the noise, and ``fit_gpy
 Only the posterior is computed here, since gpytorch's compares all candidates' choices with all
 trials' at once. The kernel knows a switched-off parameter as choice 0.
 
-Where hyper-parameters are searched too, the kernel is a Matern-5/2 kernel with the same priors,
-on numbers from 0 to 1 and one-hot choices (a lengthscale each).
+Where hyper-parameters are searched too, the kernel is a Matern-5/2 kernel on numbers from 0 to 1
+and one-hot choices, with a lengthscale each and botorch's prior on them, which grows with their
+number: with the Gamma prior ``warm_gp`` stayed near the best trials, 81 different lines in 200
+trials of HPOLib (one seed) instead of 133.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.kernels import CategoricalKernel
 from botorch.models.model import Model
-from botorch.models.utils.gpytorch_modules import get_matern_kernel_with_gamma_prior
+from botorch.models.utils.gpytorch_modules import get_covar_module_with_dim_scaled_prior
 from botorch.posteriors.torch import TorchPosterior
 from botorch.utils.sampling import manual_seed
 from gpytorch.kernels import Kernel
@@ -158,8 +160,9 @@ class MaternGP(GP):
     def __init__(self, X: np.ndarray, y: np.ndarray, space: JointSpace) -> None:
         self._space = space
         inputs = self._inputs(X)
-        kernel = get_matern_kernel_with_gamma_prior(ard_num_dims=inputs.shape[1])
-        super().__init__(_fitted(inputs, y, kernel), X)
+        kernel = get_covar_module_with_dim_scaled_prior(inputs.shape[1], use_rbf_kernel=False)
+        scaled = ScaleKernel(kernel, outputscale_prior=GammaPrior(2.0, 0.15))
+        super().__init__(_fitted(inputs, y, scaled), X)
 
     def _inputs(self, X: np.ndarray) -> Tensor:
         return torch.from_numpy(self._space.features(X))

@@ -18,7 +18,7 @@ from benchmarks.peers._one_hot import one_hot
 from optuna_tnas.spaces import Space
 
 
-STEPS = (-0.4, -0.2, -0.1, -0.05, 0.05, 0.1, 0.2, 0.4)  # shares of a number's range
+STEP = 0.2  # standard deviation of a number's step, as a share of its range
 
 
 def searched_space(setting: Setting) -> Space | JointSpace:
@@ -43,6 +43,9 @@ class JointSpace:
         self._hyperparameters = dict(hyperparameters)
         self._n = len(space.parameters)  # of the architecture
         self.parameters = [*(p.name for p in space.parameters), *hyperparameters]
+        self._is_number = np.array(
+            [not isinstance(d, CategoricalDistribution) for d in self.distributions().values()]
+        )
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the distribution of each parameter by name, in the row's order."""
@@ -68,17 +71,17 @@ class JointSpace:
         others = [_draw(d, n, rng) for d in self._hyperparameters.values()]
         return np.column_stack([self._space.sample(n, rng), *others])
 
-    def neighbors(self, row: np.ndarray) -> np.ndarray:
-        """List rows that differ in one choice, or in one number by a step: ``m x P``."""
-        architectures = self._space.neighbors(self._positions(row))
-        rest = np.tile(row[self._n :], (len(architectures), 1))
-        rows = [np.column_stack([architectures, rest])]
-        for i, d in enumerate(self._hyperparameters.values(), start=self._n):
-            others = _others(d, row[i])
-            changed = np.tile(row, (len(others), 1))
-            changed[:, i] = others
-            rows.append(changed)
-        return np.concatenate(rows)
+    def perturb(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Change two parameters in the mean of each of ``n x P`` rows.
+
+        A choice is drawn anew; a number moves by a normal step within its range.
+        """
+        drawn = self.sample(len(rows), rng)
+        moved = np.clip(rows + STEP * rng.normal(size=rows.shape), 0, 1)
+        new = np.where(self._is_number, moved, drawn)
+        changed = np.where(rng.random(rows.shape) < 2 / rows.shape[1], new, rows)
+        architectures = self._space.canonical(self._positions(changed))
+        return np.column_stack([architectures, changed[:, self._n :]])
 
     def child(self, parent: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Change one parameter of a row: another choice, or a new number of the whole range."""
@@ -88,11 +91,7 @@ class JointSpace:
         if (i := drawn - active.sum()) < 0:
             row[: self._n] = mutate(self._space, positions[None], rng)[0]
             return row
-        d = list(self._hyperparameters.values())[i]
-        categorical = isinstance(d, CategoricalDistribution)
-        row[self._n + i] = (
-            rng.choice(_others(d, row[self._n + i])) if categorical else rng.random()
-        )
+        row[self._n + i] = _other(list(self._hyperparameters.values())[i], row[self._n + i], rng)
         return row
 
     def features(self, X: np.ndarray) -> np.ndarray:
@@ -136,9 +135,8 @@ def _draw(d: BaseDistribution, n: int, rng: np.random.Generator) -> np.ndarray:
     return rng.random(n)
 
 
-def _others(d: BaseDistribution, place: float) -> np.ndarray:
-    """List the other choices, or the numbers some steps away."""
+def _other(d: BaseDistribution, place: float, rng: np.random.Generator) -> float:
+    """Draw another choice, or a number of the whole range."""
     if isinstance(d, CategoricalDistribution):
-        return np.delete(np.arange(len(d.choices), dtype=np.float64), int(place))
-    moved = np.clip(place + np.array(STEPS), 0, 1)
-    return np.unique(moved[moved != place])
+        return float(rng.choice(np.delete(np.arange(len(d.choices)), int(place))))
+    return float(rng.random())

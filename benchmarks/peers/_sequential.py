@@ -138,7 +138,12 @@ def number(space: Space, X: np.ndarray) -> np.ndarray:
 def _near_and_far(
     space: Searched, X: np.ndarray, y: np.ndarray, rng: np.random.Generator, n: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draw ``n`` random architectures, and at most ``n`` neighbors of the ten best."""
+    """Draw ``n`` random architectures, and at most ``n`` neighbors of the ten best.
+
+    With hyper-parameters, ``n`` random changes of the ten best.
+    """
     best = X[np.argsort(-y, kind="stable")[:10]]
+    if isinstance(space, JointSpace):
+        return space.sample(n, rng), space.perturb(best[rng.integers(len(best), size=n)], rng)
     around = np.concatenate([space.neighbors(row) for row in best])
     return space.sample(n, rng), around[rng.permutation(len(around))[:n]]
