@@ -271,7 +271,14 @@ class TNASSampler(BaseSampler):
         """What the past suggests for a parameter that the study was not asked for before."""
         past = self._suggester.surrogate.past_hyperparameters.distributions.get(name)
         planned = self._planned.get(trial._trial_id, {})
-        if past is None or name not in planned or not compatible(past, distribution):
+        if past is None or name not in planned:
+            return None
+        if not compatible(past, distribution):
+            _logger.warning(
+                "The parameter %r is %s in this study and %s in the past studies; what they say "
+                "of it is not used. Give it another name if it is another one.",
+                *(name, distribution, past),
+            )
             return None
         place = coordinate(distribution, planned[name])
         return None if np.isnan(place) else value(distribution, place)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 import hashlib
 from typing import Any
@@ -101,7 +102,7 @@ NONE = Hyperparameters({})
 
 
 def united(several: Iterable[Hyperparameters]) -> Hyperparameters:
-    """Join hyper-parameters, each range the widest; what contradicts the first is left out."""
+    """Join hyper-parameters, each range the widest; of another kind than the first is left out."""
     joined: dict[str, BaseDistribution] = {}
     for name, distribution in (pair for h in several for pair in h.distributions.items()):
         known = joined.get(name, distribution)
@@ -110,11 +111,16 @@ def united(several: Iterable[Hyperparameters]) -> Hyperparameters:
     return Hyperparameters({name: joined[name] for name in sorted(joined)})
 
 
+def contradictory(several: Sequence[Hyperparameters]) -> list[str]:
+    """Name what is a number in one and a choice in another."""
+    joined = united(several).distributions
+    pairs = [pair for h in several for pair in h.distributions.items()]
+    return sorted({name for name, d in pairs if not compatible(joined[name], d)})
+
+
 def compatible(one: BaseDistribution, other: BaseDistribution) -> bool:
-    """Tell whether both are choices, or numbers on the same scale."""
-    if isinstance(one, CategoricalDistribution) or isinstance(other, CategoricalDistribution):
-        return type(one) is type(other)
-    return getattr(one, "log", None) == getattr(other, "log", None)
+    """Tell whether both are choices, or both are numbers."""
+    return isinstance(one, CategoricalDistribution) == isinstance(other, CategoricalDistribution)
 
 
 def _wider(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
@@ -126,19 +132,20 @@ def _wider(one: BaseDistribution, other: BaseDistribution) -> BaseDistribution:
     if (other.low, other.high) == (one.low, one.high):
         return one
     low, high = min(one.low, other.low), max(one.high, other.high)
+    log = one.log and low > 0
     if isinstance(one, IntDistribution) and isinstance(other, IntDistribution):
-        return IntDistribution(int(low), int(high), log=one.log)
-    return FloatDistribution(low, high, log=one.log)
+        return IntDistribution(int(low), int(high), log=log)
+    return FloatDistribution(low, high, log=log)
 
 
 def coordinate(distribution: BaseDistribution, value: Any) -> float:
-    """Convert a value to its coordinate; NaN for None and for what is none of the choices."""
+    """Convert a value to its coordinate; NaN for what is no number or none of the choices."""
     if isinstance(distribution, CategoricalDistribution):
         known = value in distribution.choices
         return float(distribution.choices.index(value)) if known else float("nan")
-    if value is None:
-        return float("nan")
     assert isinstance(distribution, Number)
+    if not isinstance(value, int | float) or (distribution.log and value <= 0):
+        return float("nan")
     low, high = _ends(distribution)
     return float((_scaled(distribution, value) - low) / (high - low))
 

@@ -23,6 +23,7 @@ from optuna.trial import TrialState
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import contradictory
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
@@ -144,6 +145,8 @@ class MetaDataset:
                 f"The history holds no study to learn from ({reasons}). A study needs at least "
                 f"two completed trials with the parameters {[p.name for p in space.parameters]}."
             )
+        for name in contradictory([task.hyperparameters for task in tasks.values()]):
+            left_out[f"hyper-parameter {name!r}, a number here and a choice there"] += 1
         return cls(space, tuple(tasks.values()), dict(left_out))
 
     def without(self, *names: str) -> MetaDataset:

@@ -37,6 +37,8 @@ _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 # Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions" (ICML 2024).
 _RELEVANCE_DEVIATION = 2 * 3**0.5
 _MAX_STEPS = 50
+# Relevances that the search begins with too, beside their medians: lengthscales of 1 and 0.3.
+_FIRST_RELEVANCES = (1.0, 11.0)
 # How far above its minimum the loss is, by a quadratic model, when the search ends: the scales
 # are then known far better than so few trials determine them.
 _TOLERANCE = 1e-3
@@ -158,7 +160,20 @@ class Evidence:
     differences: Tensor = _NO_PARAMETERS
 
     def fit(self) -> Fit:
-        """Find the most probable scales, by Newton steps in a trust region from their medians."""
+        """Find the most probable scales.
+
+        With relevances the likelihood has several optima, among them one where nothing matters
+        and all is noise; the best one from a few starts is taken.
+        """
+        starts = [replace(self.center, relevances=w) for w in self._first_relevances()]
+        return max(map(self._fit_from, starts), key=lambda fit: fit.log_evidence)
+
+    def _first_relevances(self) -> list[tuple[float, ...]]:
+        n = len(self.differences)
+        return [self.center.relevances, *(n * (w,) for w in _FIRST_RELEVANCES if n > 0)]
+
+    def _fit_from(self, start: Scales) -> Fit:
+        """Take Newton steps in a trust region."""
         at = lru_cache(maxsize=2)(lambda logarithms: self.evaluate(np.array(logarithms)))
 
         def stop(intermediate_result: OptimizeResult) -> None:
@@ -167,7 +182,7 @@ class Evidence:
 
         found = minimize(
             lambda x: at(tuple(x)).loss,
-            self.center.logarithms,
+            start.logarithms,
             jac=lambda x: at(tuple(x)).gradient,
             hess=lambda x: at(tuple(x)).hessian,
             method="trust-exact",

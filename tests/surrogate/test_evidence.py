@@ -14,6 +14,7 @@ from scipy.stats import norm
 import torch
 from torch.distributions import MultivariateNormal
 
+from optuna_tnas.surrogate.evidence import center_of
 from optuna_tnas.surrogate.evidence import Evidence
 from optuna_tnas.surrogate.evidence import MINIMUM_NOISE
 from optuna_tnas.surrogate.evidence import negative_log_likelihood
@@ -209,3 +210,46 @@ def test_likelihood_is_differentiable() -> None:
         return negative_log_likelihood(A @ A.T + torch.eye(4).double(), y)
 
     assert torch.autograd.gradcheck(loss, (A.requires_grad_(), y))
+
+
+# --- relevances -------------------------------------------------------------------------------
+
+
+def data_with_parameters(n: int, n_parameters: int = 4) -> Evidence:
+    """A function of the first two of several parameters."""
+    rng = np.random.default_rng(n)
+    U = rng.random((n, n_parameters))
+    y = torch.from_numpy(np.sin(5 * U[:, 0]) + 2 * U[:, 1] ** 2 + 0.05 * rng.normal(size=n))
+    squared = torch.from_numpy(((U[:, None] - U) ** 2).transpose(2, 0, 1).copy())
+    R = torch.full((2, n, n), 0.5).double() + 0.5 * torch.eye(n)
+    fixed = torch.full((n, n), 100.0).double()
+    return Evidence(y, torch.zeros(n).double(), fixed, R, center_of(n_parameters), squared)
+
+
+@pytest.mark.parametrize("n", [1, 2, 30])
+def test_gradient_by_relevances_is_that_of_finite_differences(n: int) -> None:
+    e = data_with_parameters(n)
+    for shift in (0.0, 0.5, -1.0):
+        at = e.center.logarithms + shift
+        exact = e.evaluate(at).gradient
+        numeric = approx_fprime(at, lambda t: e.evaluate(t).loss, 1e-6)
+        np.testing.assert_allclose(exact, numeric, atol=2e-3 * max(1, np.abs(exact).max()))
+
+
+def test_relevances_find_what_matters() -> None:
+    e = data_with_parameters(40)
+    fit = e.fit()
+    found = np.array(fit.scales.relevances)
+    assert found[:2].min() > 20 * found[2:].max()
+    best = minimize(
+        lambda t: e.evaluate(t).loss,
+        e.center.logarithms,
+        jac=lambda t: e.evaluate(t).gradient,
+        method="L-BFGS-B",
+    )
+    assert -fit.log_evidence < best.fun + 0.005
+
+
+def test_scales_are_read_back_with_relevances() -> None:
+    scales = Scales(2.0, (0.1, 3.0, 1.0), 0.2, (0.5, 4.0))
+    assert Scales.of(scales.logarithms, 2).logarithms == pytest.approx(scales.logarithms)
