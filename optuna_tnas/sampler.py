@@ -55,10 +55,11 @@ _MAX_CLAIMS = 100
 class TNASSampler(BaseSampler):
     """Suggests neural architectures, starting from what earlier searches learned.
 
-    The parameters of ``space`` are sampled together, from the first trial on; any other
-    parameter of the objective goes to ``independent_sampler``. The sampler keeps nothing about
-    a study that the study's storage does not hold: a worker that was killed goes on where it
-    was, and the n-th trial depends on the seed, n and the other trials only.
+    The parameters of ``space`` are sampled together, from the first trial on, and with them every
+    hyper-parameter that a trial of the study was asked for. One that no trial was asked for comes
+    from past studies, or from ``independent_sampler``. The sampler keeps nothing about a study
+    that the study's storage does not hold: a worker that was killed goes on where it was, and the
+    n-th trial depends on the seed, n and the other trials only.
 
     Args:
         surrogate: From :func:`~optuna_tnas.meta_train`; an untrained one unless given.
@@ -69,7 +70,8 @@ class TNASSampler(BaseSampler):
         acquisition: ``"qei"`` (expected improvement), ``"qlogei"`` (its logarithm, numerically
             more robust) or ``"ucb"`` (upper confidence bound).
         device: Where the encoders run; the Gaussian process stays on the CPU.
-        independent_sampler: For parameters outside the space; random unless given.
+        independent_sampler: For parameters that no earlier trial was asked for, instead of what
+            past studies say of them; random unless given.
         warn_independent_sampling: Whether to warn of such parameters.
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
         known_constraints: Limits known before training, by name: functions of an architecture's
@@ -245,7 +247,7 @@ class TNASSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A parameter outside the space, from the independent sampler.
+        """A parameter that no earlier trial was asked for: as the past has it, or at random.
 
         Raises:
             StudyError: If the study is multi-objective.
