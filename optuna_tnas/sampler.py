@@ -110,7 +110,7 @@ class TNASSampler(BaseSampler):
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
         self._finished = trials.FinishedTrials()
-        self._planned: dict[int, dict[str, Any]] = {}  # by trial, until it is finished
+        self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
         self._lock = Lock()
 
     @classmethod
@@ -178,20 +178,22 @@ class TNASSampler(BaseSampler):
             }
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
+        if space is self.space and not trials.any_finished(study):
+            self._planned[trial._trial_id] = self._plan(row, trial)
         whole = space.decode(row, inactive=True)
-        self._planned[trial._trial_id] = whole
         return {name: whole[name] for name in search_space}
 
-    def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
-        """Join the architectures and the hyper-parameters that are to be sampled with them.
+    def _plan(self, row: np.ndarray, trial: FrozenTrial) -> dict[str, Any]:
+        """Choose hyper-parameters that a new study may ask for, if past studies had some."""
+        with self._lock, controlled_numerics():
+            rng = np.random.default_rng([self._seed, trial.number])
+            return self._suggester.beside(row, rng)
 
-        Before a study was asked for any, these are the past's, so that the first trial has them:
-        :meth:`sample_independent` then finds them planned.
-        """
+    def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
+        """Join the architectures and the hyper-parameters that are to be sampled with them."""
         names = search_space.keys() - self.space.distributions().keys()
         others = {name: search_space[name] for name in search_space if name in names}
-        known = others or self._suggester.surrogate.past_hyperparameters.distributions
-        return JointSpace(self.space, Hyperparameters(known)) if known else self.space
+        return JointSpace(self.space, Hyperparameters(others)) if others else self.space
 
     def _fixed(
         self,

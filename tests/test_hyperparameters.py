@@ -211,3 +211,12 @@ def test_the_published_sampler_leaves_them_to_the_independent_one() -> None:
     study = search(sampler, training(), 4)
     space = sampler.infer_relative_search_space(study, study.trials[-1])
     assert space.keys() == CELLS.distributions().keys()
+
+
+def test_a_study_without_them_repeats_no_network(informed: MetaSurrogate) -> None:
+    def objective(trial: Trial) -> float:
+        return -float((CELLS.encode(CELLS.suggest(trial)) != 1).sum())
+
+    study = search(TNASSampler(informed, seed=0), objective, 9)
+    networks = CELLS.to_graphs(np.array([CELLS.encode(p) for p in params(study)])).pruned()
+    assert len(networks.classes()[0]) == 9

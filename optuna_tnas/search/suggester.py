@@ -18,6 +18,7 @@ from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.fixed import with_fixed
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
@@ -116,6 +117,26 @@ class Suggester:
         start = best(study.X, study.y, _N_BEST)
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
         return search.maximize(acquisition, start, study.avoided, fixed, rng)
+
+    def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+        """Choose the hyper-parameters that the past studies predict to be best.
+
+        Args:
+            row: ``P``, an architecture.
+            rng: Generator of the candidates.
+
+        Returns:
+            Values by name; none if the past studies had no hyper-parameters.
+        """
+        known = self.surrogate.past_hyperparameters
+        if len(known) == 0:
+            return {}
+        space = JointSpace(self.surrogate.space, known)
+        search, fixed = self._search(space), dict(enumerate(row.tolist()))
+        start = with_fixed(space, self._known(space, rng), fixed)
+        ranking = PriorMean(search.prior_mean)
+        best_row = search.maximize(ranking, start, start[:0], fixed, rng)
+        return known.decode(space.split(best_row[None])[1][0])
 
     def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
         """Return rows that are worth beginning with, best first.

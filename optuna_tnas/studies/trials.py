@@ -105,6 +105,12 @@ def hyperparameters(study: Study, space: SearchSpace, current: FrozenTrial) -> H
     return asked_beside(_others(study, current), space)
 
 
+def any_finished(study: Study) -> bool:
+    """Tell whether any trial of the study has ended."""
+    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    return any(trial.state.is_finished() for trial in trials)
+
+
 def asked_beside(trials: Iterable[FrozenTrial], space: SearchSpace) -> Hyperparameters:
     """Find what trials were asked beside the architecture.
 
