@@ -7,7 +7,8 @@ import numpy as np
 
 def keys(X: np.ndarray) -> list[bytes]:
     """Return a hashable key for each of ``n x P`` rows; equal rows have equal keys."""
-    return [row.tobytes() for row in np.ascontiguousarray(X)]
+    whole = np.issubdtype(X.dtype, np.integer)
+    return [row.tobytes() for row in np.ascontiguousarray(X, dtype=np.int64 if whole else None)]
 
 
 def contained(X: np.ndarray, others: np.ndarray) -> np.ndarray:

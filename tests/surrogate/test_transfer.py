@@ -18,6 +18,7 @@ from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.kernels import FeatureInputs
+from optuna_tnas.surrogate.transfer import Distances
 from optuna_tnas.surrogate.transfer import evidence
 from optuna_tnas.surrogate.transfer import MEAN_VARIANCE
 from optuna_tnas.surrogate.transfer import RELATED
@@ -39,7 +40,7 @@ ALONE = of_widths(2, 1, 0)
 
 
 def evidence_of(inputs: FeatureInputs, x: Tensor, y: Tensor, prior: WeightPrior) -> Evidence:
-    return evidence(inputs, x, y, torch.stack(inputs.correlations(x, x)), prior)
+    return evidence(inputs, x, y, Distances.of(inputs, x), prior)
 
 
 def correlation(gp: StudyGP) -> float:
