@@ -178,13 +178,18 @@ class TNASSampler(BaseSampler):
             }
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
-        if space is self.space and not trials.any_finished(study):
+        if space is self.space and self._may_plan(study):
             self._planned[trial._trial_id] = self._plan(row, trial)
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
 
+    def _may_plan(self, study: Study) -> bool:
+        """Tell whether past studies had hyper-parameters, and this one may ask for them yet."""
+        past = self._suggester.surrogate.past_hyperparameters
+        return len(past) > 0 and not trials.any_finished(study)
+
     def _plan(self, row: np.ndarray, trial: FrozenTrial) -> dict[str, Any]:
-        """Choose hyper-parameters that a new study may ask for, if past studies had some."""
+        """Choose hyper-parameters that a new study may ask for."""
         with self._lock, controlled_numerics():
             rng = np.random.default_rng([self._seed, trial.number])
             return self._suggester.beside(row, rng)

@@ -15,6 +15,7 @@ from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.listing import Listing
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.kernels import gaussian
@@ -117,17 +118,14 @@ class ExhaustiveSearch(Search):
     def __init__(
         self, space: Space, model: StudyModel, constraints: KnownConstraints | None = None
     ) -> None:
-        self._listed = space
-        self._X = space.enumerate()  # N x P
-        self._indices = space.indices(self._X)  # N, ascending
-        self._class = space.to_graphs(self._X).pruned().classes()[1]  # N
-        first = np.unique(self._class, return_index=True)[1]
-        self._table = TableInputs(model.features(self._X[first]), model.features.blocks)
+        self._listing = Listing(space)
+        first = self._listing.X[self._listing.first]
+        self._table = TableInputs(model.features(first), model.features.blocks)
         super().__init__(space, model, self._table, constraints)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Look up the positions of ``n x P`` architectures among the candidates: ``n x 1``."""
-        return torch.from_numpy(self._classes_of(X)).double().unsqueeze(-1)
+        return torch.from_numpy(self._listing.networks_of(X)).double().unsqueeze(-1)
 
     def maximize(
         self,
@@ -143,29 +141,28 @@ class ExhaustiveSearch(Search):
         itself; else the best.
         """
         rows = self._allowed(avoided, fixed)
-        chosen = ranking.best(self._table.positions, np.unique(self._class[rows]))
-        return np.asarray(self._X[rows[self._class[rows] == chosen][0]])
+        networks = self._listing.network[rows]
+        chosen = ranking.best(self._table.positions, np.unique(networks))
+        return np.asarray(self._listing.X[rows[networks == chosen][0]])
 
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:
         """Positions of the architectures to choose from."""
-        agreeing = agrees(self._space, self._X, fixed)
+        listing = self._listing
+        agreeing = agrees(self._space, listing.X, fixed)
         limited = self._constraints.under(fixed).names
         allowed = agreeing & self._feasible if limited else agreeing
         if not allowed.any():
-            lowest = self._constraints.lowest(self._X[agreeing])
+            lowest = self._constraints.lowest(listing.X[agreeing])
             raise nothing_feasible(
                 self._space, self._constraints, lowest, int(agreeing.sum()), fixed
             )
-        new_network = allowed & ~np.isin(self._class, self._classes_of(avoided))
+        new_network = allowed & ~np.isin(listing.network, listing.networks_of(avoided))
         if new_network.any():
             return np.flatnonzero(new_network)
-        new = allowed & ~np.isin(self._indices, self._listed.indices(avoided))
+        new = allowed & ~listing.contained_in(avoided)
         return np.flatnonzero(new if new.any() else allowed)
 
     @cached_property
     def _feasible(self) -> np.ndarray:
         """Which architectures meet the constraints: ``N`` bool."""
-        return self._constraints.feasible(self._X)
-
-    def _classes_of(self, X: np.ndarray) -> np.ndarray:
-        return np.asarray(self._class[np.searchsorted(self._indices, self._listed.indices(X))])
+        return self._constraints.feasible(self._listing.X)

@@ -126,11 +126,9 @@ class Suggester:
             rng: Generator of the candidates.
 
         Returns:
-            Values by name; none if the past studies had no hyper-parameters.
+            Values by name of all hyper-parameters that the past studies had, at least one.
         """
         known = self.surrogate.past_hyperparameters
-        if len(known) == 0:
-            return {}
         space = JointSpace(self.surrogate.space, known)
         search, fixed = self._search(space), dict(enumerate(row.tolist()))
         start = with_fixed(space, self._known(space, rng), fixed)

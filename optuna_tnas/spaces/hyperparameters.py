@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 import hashlib
 from typing import Any
 
@@ -27,6 +28,7 @@ Number = FloatDistribution | IntDistribution
 
 # Steps of a number's coordinate to its neighbors.
 _STEPS = (-0.2, -0.05, -0.01, 0.01, 0.05, 0.2)
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Hyperparameters:
         """Names, in the order of the coordinates."""
         return list(self.distributions)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """16 hex digits that are equal for equal names with equal distributions."""
         texts = [(name, distribution_to_json(d)) for name, d in self.distributions.items()]
@@ -69,9 +71,14 @@ class Hyperparameters:
             if not np.isnan(x)
         }
 
+    def converted(self, rows: np.ndarray, other: Hyperparameters) -> np.ndarray:
+        """Convert ``n x H`` coordinates to those of the same values in ``other``: ``n x H'``."""
+        coordinates = [other.encode(self.decode(row)) for row in rows]
+        return np.array(coordinates).reshape(len(rows), len(other))
+
     def snapped(self, rows: np.ndarray) -> np.ndarray:
         """Move ``n x H`` coordinates to those of the nearest values."""
-        return np.array([self.encode(self.decode(row)) for row in rows]).reshape(rows.shape)
+        return self.converted(rows, self)
 
     def sample(self, n: int, rng: np.random.Generator) -> np.ndarray:
         """Draw ``n x H`` coordinates, each as Optuna would draw its parameter."""
@@ -147,7 +154,8 @@ def coordinate(distribution: BaseDistribution, value: Any) -> float:
     if not isinstance(value, int | float) or (distribution.log and value <= 0):
         return float("nan")
     low, high = _ends(distribution)
-    return float((_scaled(distribution, value) - low) / (high - low))
+    # Rounded, so that a value has one coordinate, whatever coordinate it was made from.
+    return round(float((_scaled(distribution, value) - low) / (high - low)), _DIGITS)
 
 
 def value(distribution: BaseDistribution, coordinate: float) -> Any:

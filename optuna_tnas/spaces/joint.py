@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class JointSpace:
     space: Space
     hyperparameters: Hyperparameters
 
-    @property
+    @cached_property
     def named_fingerprint(self) -> str:
         """16 hex digits that are equal for equal spaces, names included."""
         return self.space.named_fingerprint[:8] + self.hyperparameters.fingerprint[:8]

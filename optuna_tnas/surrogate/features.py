@@ -12,6 +12,7 @@ from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.encoders.structure import StructureEncoder
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.listing import Listing
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.parameters import ParameterColumns
@@ -70,11 +71,8 @@ class FeatureMap:
         """What the past studies predict for ``n x P`` architectures: ``n``."""
         assert self._past is not None
         distinct, inverse = np.unique(X, axis=0, return_inverse=True)
-        encoded, structure = (
-            self._network.encode_architectures(distinct),
-            self._structure(distinct),
-        )
-        sums = self._past.predict(encoded, structure, self._relevance)
+        encoded = self._network.encode_architectures(distinct)
+        sums = self._past.predict(encoded, self._structure(distinct), self._relevance)
         return sums[torch.from_numpy(inverse.ravel()), 0]
 
     @torch.no_grad()
@@ -99,17 +97,13 @@ class ListedFeatures:
     """
 
     def __init__(self, space: Space, features: Features) -> None:
-        X = space.enumerate()
-        self._space, self._indices = space, space.indices(X)  # ascending
-        self._class = space.to_graphs(X).pruned().classes()[1]
-        first = np.unique(self._class, return_index=True)[1]
-        self._table = features(X[first])
+        self._listing = Listing(space)
+        self._table = features(self._listing.X[self._listing.first])
         self.blocks = features.blocks
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """``n x P`` architectures -> ``n x d`` float64."""
-        place = np.searchsorted(self._indices, self._space.indices(X))
-        return self._table[torch.from_numpy(self._class[place])]
+        return self._table[torch.from_numpy(self._listing.networks_of(X))]
 
 
 class JointFeatures:

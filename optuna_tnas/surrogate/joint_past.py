@@ -32,7 +32,6 @@ from optuna_tnas.surrogate.parameters import ParameterColumns
 
 _MAX_FITTED = 200  # trials of a study that its scales are fitted to
 _CHUNK = 256  # rows predicted at a time
-_MAX_CANDIDATES = 1000  # trials among which the past's best are looked for
 
 
 @dataclass(frozen=True)
@@ -224,6 +223,4 @@ class HyperparameterPredictor:
     def _as_past(self, rows: np.ndarray) -> np.ndarray:
         """Convert rows to the past's coordinates; what the space does not have is missing."""
         X, H = self._space.split(rows)
-        values = [self._space.hyperparameters.decode(row) for row in H]
-        known = [self._known.encode(params) for params in values]
-        return np.concatenate([X, np.array(known).reshape(len(X), len(self._known))], axis=1)
+        return np.concatenate([X, self._space.hyperparameters.converted(H, self._known)], axis=1)

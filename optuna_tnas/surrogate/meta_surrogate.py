@@ -152,8 +152,7 @@ class MetaSurrogate:
         some = np.linspace(0, len(self.past.X) - 1, min(len(self.past.X), _MAX_PAST_ROWS))
         some = np.unique(some.astype(np.int64))
         known = self.past.beside
-        values = [known.hyperparameters.decode(row) for row in known.coordinates[some]]
-        H = np.array([space.hyperparameters.encode(params) for params in values])
+        H = known.hyperparameters.converted(known.coordinates[some], space.hyperparameters)
         complete = ~np.isnan(H).any(axis=1)
         snapped = space.hyperparameters.snapped(H[complete])
         return np.concatenate([self.past.X[some][complete], snapped], axis=1)

@@ -52,10 +52,8 @@ def test_a_value_has_one_coordinate(name: str) -> None:
         v = ALL.decode(row)[name]
         again = value(distribution, coordinate(distribution, v))
         assert again == (v if isinstance(v, str | bool | None) else pytest.approx(v, rel=1e-9))
-    discrete = ["dropout", "width", "layers", "optimizer"]
-    if name in discrete:
-        i = ALL.names.index(name)
-        np.testing.assert_array_equal(ALL.snapped(rows)[:, i], rows[:, i])
+    i = ALL.names.index(name)
+    np.testing.assert_array_equal(ALL.snapped(rows)[:, i], rows[:, i])
 
 
 @pytest.mark.parametrize("name", ["layers", "dropout", "optimizer"])
