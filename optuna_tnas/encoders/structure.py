@@ -42,10 +42,10 @@ class StructureEncoder:
     def __init__(self, space: Space) -> None:
         self._space = space
         n = _N_REFERENCE if space.n_choices.sum() <= _MANY_CHOICES else _N_REFERENCE // 4
-        reference = self._counts(space.sample(n, np.random.default_rng(0)))
-        self._used = np.flatnonzero(reference.any(axis=0))  # few of a small space's buckets
-        part = torch.from_numpy(reference[:, self._used])
-        variances, axes = _components(part)
+        reference = space.sample(n, np.random.default_rng(0))
+        # Few of a small space's buckets.
+        self._used = [np.flatnonzero(b.any(axis=0)) for b in self._blocks(reference)]
+        variances, axes = _components(self._counts(reference))
         width = min(_MAX_WIDTH, int((variances > _LEAST_VARIANCE * variances[-1]).sum()))
         self._axes = axes.flip(1)[:, :width] / SQUARED_LENGTHSCALE**0.5
 
@@ -56,14 +56,19 @@ class StructureEncoder:
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """``n x P`` -> ``n x width`` float64, for a kernel of lengthscale 1."""
-        return torch.from_numpy(self._counts(X)[:, self._used]) @ self._axes
+        return self._counts(X) @ self._axes
 
-    def _counts(self, X: np.ndarray) -> np.ndarray:
+    def _counts(self, X: np.ndarray) -> Tensor:
+        """Unit vectors ``n x c`` in the columns that are used."""
+        used = [b[:, columns] for b, columns in zip(self._blocks(X), self._used, strict=True)]
+        return torch.from_numpy(np.concatenate(used, axis=1) / len(used) ** 0.5)
+
+    def _blocks(self, X: np.ndarray) -> list[np.ndarray]:
+        """The four parts, each ``n x its own width`` of unit vectors."""
         graphs = self._space.to_graphs(X).pruned()
         ops = graphs.colors()
         colors = [ops, graphs.refined(ops, readers=False), graphs.refined(ops)]
-        blocks = [*(_hashed(c, graphs.present) for c in colors), self._one_hot(X)]
-        return np.asarray(np.concatenate(blocks, axis=1) / len(blocks) ** 0.5)
+        return [*(_hashed(c, graphs.present) for c in colors), self._one_hot(X)]
 
     def _one_hot(self, X: np.ndarray) -> np.ndarray:
         """Choices, inactive ones too, as a unit vector."""

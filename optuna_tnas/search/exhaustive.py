@@ -142,7 +142,8 @@ class ExhaustiveSearch(Search):
         """
         rows = self._allowed(avoided, fixed)
         networks = self._listing.network[rows]
-        chosen = ranking.best(self._table.positions, np.unique(networks))
+        candidates = np.flatnonzero(np.bincount(networks))  # each network once
+        chosen = ranking.best(self._table.positions, candidates)
         return np.asarray(self._listing.X[rows[networks == chosen][0]])
 
     def _allowed(self, avoided: np.ndarray, fixed: Fixed) -> np.ndarray:

@@ -14,12 +14,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from dataclasses import replace
-from functools import lru_cache
+from functools import cached_property
 import math
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.optimize import OptimizeResult
 import torch
 from torch import Tensor
 
@@ -36,7 +34,10 @@ _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 # Of a relevance, which is a lengthscale to the power of -2. The lengthscales' prior is that of
 # Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions" (ICML 2024).
 _RELEVANCE_DEVIATION = 2 * 3**0.5
-_MAX_STEPS = 50
+_MAX_EVALUATIONS = 50
+_LONGEST_STEP = 3.0
+_LEAST_CURVATURE = 0.1
+_LEAST_FALL = 0.1  # of what the slope alone promises (Armijo's rule)
 # Relevances that the search begins with too, beside their medians: lengthscales of 1 and 0.3.
 _FIRST_RELEVANCES = (1.0, 11.0)
 # How far above its minimum the loss is, by a quadratic model, when the search ends: the scales
@@ -64,17 +65,17 @@ class Scales:
 
     @classmethod
     def of(cls, logarithms: np.ndarray, n_relevances: int = 0) -> Scales:
-        """Read ``log g, log v_j, log w_d, log v_n``, the noise at least twice its minimum."""
-        unit, *scales, noise = np.exp(logarithms.clip(-_MAX_LOGARITHM, _MAX_LOGARITHM)).tolist()
+        """Read ``log g, log v_j, log w_d, log v_n``."""
+        unit, *scales, noise = np.exp(logarithms).tolist()
         n = len(scales) - n_relevances
-        return cls(unit, tuple(scales[:n]), max(noise, 2 * MINIMUM_NOISE), tuple(scales[n:]))
+        return cls(unit, tuple(scales[:n]), noise, tuple(scales[n:]))
 
-    @property
+    @cached_property
     def logarithms(self) -> np.ndarray:
         """Inverse of :meth:`of`."""
         return np.log([self.unit, *self.variances, *self.relevances, self.noise])
 
-    @property
+    @cached_property
     def deviations(self) -> np.ndarray:
         """Prior standard deviations of the logarithms."""
         variances = len(self.variances) * [_VARIANCE_DEVIATION]
@@ -115,10 +116,13 @@ class Point:
     factor: Tensor
     alpha: Tensor
 
-    @property
-    def excess(self) -> float:
-        """How far the loss is above its minimum, by a quadratic model."""
-        return float(self.gradient @ np.linalg.solve(self.hessian, self.gradient)) / 2
+    def step(self, free: np.ndarray) -> np.ndarray:
+        """Newton's step in the free directions; away from where the loss curves downward."""
+        curvatures, axes = np.linalg.eigh(self.hessian[np.ix_(free, free)])
+        slopes = axes.T @ self.gradient[free]
+        step = np.zeros(len(free))
+        step[free] = -axes @ (slopes / np.maximum(np.abs(curvatures), _LEAST_CURVATURE))
+        return step
 
 
 @dataclass(frozen=True)
@@ -173,24 +177,34 @@ class Evidence:
         return [self.center.relevances, *(n * (w,) for w in _FIRST_RELEVANCES if n > 0)]
 
     def _fit_from(self, start: Scales) -> Fit:
-        """Take Newton steps in a trust region."""
-        at = lru_cache(maxsize=2)(lambda logarithms: self.evaluate(np.array(logarithms)))
+        """Take Newton steps within the bounds, each halved until the loss falls as promised."""
+        at, longest = start.logarithms.clip(*self._bounds), _LONGEST_STEP
+        point = self.evaluate(at)
+        for _ in range(_MAX_EVALUATIONS):
+            step = point.step(self._free(at, point.gradient))
+            if -step @ point.gradient / 2 < _TOLERANCE:
+                break
+            shortened = step * min(1.0, longest / np.linalg.norm(step))
+            there = (at + shortened).clip(*self._bounds)
+            tried = self.evaluate(there)
+            if tried.loss < point.loss + _LEAST_FALL * (point.gradient @ (there - at)):
+                at, point, longest = there, tried, 2 * longest
+            else:
+                longest = min(longest, float(np.linalg.norm(step))) / 2
+        return Fit(self._scales(at), point.factor, point.alpha, -point.loss)
 
-        def stop(intermediate_result: OptimizeResult) -> None:
-            if abs(at(tuple(intermediate_result.x)).excess) < _TOLERANCE:
-                raise StopIteration
+    @cached_property
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest logarithms."""
+        highest = np.full(len(self.center.logarithms), _MAX_LOGARITHM)
+        lowest = -highest
+        lowest[-1] = math.log(2 * MINIMUM_NOISE)
+        return lowest, highest
 
-        found = minimize(
-            lambda x: at(tuple(x)).loss,
-            start.logarithms,
-            jac=lambda x: at(tuple(x)).gradient,
-            hess=lambda x: at(tuple(x)).hessian,
-            method="trust-exact",
-            callback=stop,
-            options={"gtol": 0.0, "maxiter": _MAX_STEPS, "initial_trust_radius": 2.0},
-        )
-        best = at(tuple(found.x))
-        return Fit(self._scales(found.x), best.factor, best.alpha, -best.loss)
+    def _free(self, at: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Which logarithms may move against the gradient: bool."""
+        lowest, highest = self._bounds
+        return np.where(gradient > 0, at > lowest, at < highest)
 
     def evaluate(self, logarithms: np.ndarray) -> Point:
         """Compute minus the log posterior without its constants, and its derivatives.
@@ -198,7 +212,8 @@ class Evidence:
         With ``a = K^-1 (y / g - mu)`` the likelihood's derivative by a scale of the covariance is
         ``tr((K^-1 - a a^T) dK) / 2`` (Rasmussen and Williams, 2006, equation 5.9), and the mean
         of its observed and expected second derivatives is ``a^T dK_i K^-1 dK_j a / 2``, without
-        traces (Gilmour, Thompson and Cullis, "Average information REML", Biometrics 1995).
+        traces (Gilmour, Thompson and Cullis, "Average information REML", Biometrics 1995). By its
+        logarithm a variance's slope is added; at the optimum that is minus the prior's.
         """
         scales = self._scales(logarithms)
         terms = self._terms(scales)
@@ -214,15 +229,20 @@ class Evidence:
         directions = [scaled, *(terms @ alpha), scales.noise * alpha]
         hessian = _curvature(factor, torch.stack(directions, dim=1))
         hessian[0, 0] += fitted
-        free = np.isclose(scales.logarithms, logarithms)  # at its bound a scale has no slope
-        gradient, hessian = gradient * free, hessian * np.outer(free, free)
         return Point(
             loss=quadratic / 2 + log_volume,
             gradient=gradient + deviation / deviations,
-            hessian=hessian + np.diag(deviations**-2),
+            hessian=hessian + np.diag(deviations**-2 + self._variance_slopes(logarithms)),
             factor=factor,
             alpha=alpha,
         )
+
+    def _variance_slopes(self, logarithms: np.ndarray) -> np.ndarray:
+        """The likelihood's slopes at an optimum, where they are positive; 0 but for variances."""
+        slopes = (self.center.logarithms - logarithms) / self.center.deviations**2
+        n = len(self.differences)
+        slopes[[0, *range(len(slopes) - 1 - n, len(slopes) - 1)]] = 0.0
+        return np.maximum(slopes, 0.0)
 
     def _scales(self, logarithms: np.ndarray) -> Scales:
         return Scales.of(logarithms, len(self.differences))

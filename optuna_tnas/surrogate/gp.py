@@ -78,7 +78,7 @@ class StudyGP(SingleTaskGP):
         assert all(value is None for value in kwargs.values())
         flat = X.reshape(-1, X.shape[-1])
         train = self.train_inputs[0]
-        lowering = self.covar_module(train[: len(self._whiten)], flat).to_dense()
+        lowering = self._prior(train[: len(self._whiten)], flat)
         complete = len(lowering) == len(train)
         explained = self.alpha @ lowering if complete else self._explained(flat)
         mean = (self.mean_module(flat) + explained).reshape(X.shape[:-1])
@@ -90,20 +90,30 @@ class StudyGP(SingleTaskGP):
         train = self.train_inputs[0]
         if isinstance(self.covar_module, TransferKernel):
             return self.covar_module.weighted_sum(self.alpha, train, flat)
-        explained: Tensor = self.alpha @ self.covar_module(train, flat).to_dense()
-        return explained
+        return self.alpha @ self._prior(train, flat)
+
+    def _prior(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
+        """Prior covariances: ``... x n x d``, ``... x m x d`` -> ``... x n x m``.
+
+        Our own kernel is asked directly: what GPyTorch wraps it in takes as long as the kernel.
+        """
+        kernel = self.covar_module
+        if isinstance(kernel, TransferKernel):
+            return kernel.forward(x1, x2, diag)
+        covariance = kernel(x1, x2, diag=diag)
+        dense: Tensor = covariance if diag else covariance.to_dense()
+        return dense
 
     def _covariance(self, X: Tensor, whitened: Tensor) -> Tensor:
         """``b x q x d``, whitened ``m x bq`` -> ``b x q x q``."""
         if X.shape[-2] == 1:
             explained = whitened.square().sum(0).view(X.shape[:-1])
-            variance = self.covar_module(X, diag=True) - explained
+            variance = self._prior(X, X, diag=True) - explained
             positive: Tensor = variance.clamp_min(1e-9)
             return positive.unsqueeze(-1)
         blocks = whitened.mT.reshape(*X.shape[:-1], len(whitened))  # b x q x m
         jitter = 1e-9 * torch.eye(X.shape[-2]).to(X)
-        prior: Tensor = self.covar_module(X).to_dense()
-        return prior - blocks @ blocks.mT + jitter
+        return self._prior(X, X) - blocks @ blocks.mT + jitter
 
 
 class Mixture:

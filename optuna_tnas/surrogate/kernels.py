@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.parameters import differences
+
+
+_MAX_CACHED = 1 << 19  # correlations, 4 MB
 
 
 class DeepKernel(Kernel):
@@ -172,15 +176,36 @@ class TransferKernel(Kernel):
 
 
 def squared_distance(x1: Tensor, x2: Tensor) -> Tensor:
-    """Squared Euclidean distances: ``... x n x d``, ``... x m x d`` -> ``... x n x m``.
+    """Squared Euclidean distances: ``... x n x d``, ``... x m x d`` -> ``... x n x m``."""
+    left, right = _factors(x1, x2)
+    return (left @ right.mT).clamp_min_(0)
 
-    ``|a|^2 + |b|^2 - 2 a b`` as one product of matrices.
-    """
+
+def _factors(x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+    """Write ``|a|^2 + |b|^2 - 2 a b`` as one product: ``... x n x (d + 2)``, ``... x m x ...``."""
     first = x1.square().sum(dim=-1, keepdim=True)
     second = x2.square().sum(dim=-1, keepdim=True)
     left = torch.cat([-2 * x1, first, torch.ones_like(first)], dim=-1)
-    right = torch.cat([x2, torch.ones_like(second), second], dim=-1)
-    return (left @ right.mT).clamp_min_(0)
+    return left, torch.cat([x2, torch.ones_like(second), second], dim=-1)
+
+
+def weighted_correlations(
+    correlation: Callable[[Tensor], Tensor], x1: Tensor, x2: Tensor, weights: Tensor
+) -> Tensor:
+    """Compute ``R(x1, x2) weights`` by parts of ``R`` that stay in the processor's cache.
+
+    Args:
+        correlation: Of squared distances.
+        x1: ``n x d``.
+        x2: ``m x d``.
+        weights: ``m x W``.
+
+    Returns:
+        ``n x W``.
+    """
+    left, right = _factors(x1, x2)
+    parts = left.split(max(1, _MAX_CACHED // max(1, len(x2))))
+    return torch.cat([correlation((rows @ right.mT).clamp_min_(0)) @ weights for rows in parts])
 
 
 def matern(squared: Tensor) -> Tensor:

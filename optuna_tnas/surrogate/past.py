@@ -29,6 +29,7 @@ from optuna_tnas.surrogate.joint_past import PastHyperparameters
 from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
 from optuna_tnas.surrogate.kernels import squared_distance
+from optuna_tnas.surrogate.kernels import weighted_correlations
 from optuna_tnas.surrogate.outcomes import normal_scores
 
 
@@ -38,7 +39,6 @@ MAX_TRIALS = 2000  # A study's GP is conditioned on at most this many trials, dr
 # not fitted: the deep kernel has seen these very trials, so the evidence would leave nothing to
 # the structure and nothing to the noise.
 _VARIANCES, _NOISE = (0.5, 0.5), 0.1
-_CHUNK = 256  # architectures predicted at a time: their correlations stay in the cache
 # Added to every similarity, so that studies equally unlike the data set count equally.
 _LEAST_SIMILARITY = 0.01
 
@@ -242,18 +242,11 @@ class PastPredictor:
             ``n x W`` float64.
         """
         counts = self._alpha @ weights
-        groups = [
-            (encoding, latents, alpha @ weights[studies])
-            for encoding, latents, studies, alpha in self._groups
-        ]
-        predicted = []
-        for e, s in zip(encoded.split(_CHUNK), structure.split(_CHUNK), strict=True):
-            sums = gaussian(squared_distance(s, self._trials.structure)) @ counts
-            for encoding, trials, alpha in groups:
-                latents = self._network.latents(e, encoding.to(e)) / self._lengthscale
-                sums += matern(squared_distance(latents, trials)) @ alpha
-            predicted.append(sums)
-        return torch.cat(predicted)
+        sums = weighted_correlations(gaussian, structure, self._trials.structure, counts)
+        for encoding, trials, studies, alpha in self._groups:
+            latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
+            sums += weighted_correlations(matern, latents, trials, alpha @ weights[studies])
+        return sums
 
     @torch.no_grad()
     def relevance(self, sample: DatasetSample | None) -> Tensor:

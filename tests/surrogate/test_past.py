@@ -14,6 +14,7 @@ from torch import Tensor
 from optuna_tnas.config import Config
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate import kernels
 from optuna_tnas.surrogate import past
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
@@ -81,7 +82,7 @@ def test_predictor_is_a_loop_over_the_studies_gps(
     predict = predictor(surrogate, studies)
     assert predict.n_studies == 5
     torch.testing.assert_close(predict(X), expected, rtol=1e-4, atol=1e-5)
-    monkeypatch.setattr(past, "_CHUNK", 7)
+    monkeypatch.setattr(kernels, "_MAX_CACHED", 100)
     torch.testing.assert_close(predict(X), expected, rtol=1e-4, atol=1e-5)
 
 
