@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
+from operator import and_
 import time
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -60,20 +62,23 @@ class FinishedTrials:
     """
 
     def __init__(self) -> None:
-        self._rows: WeakKeyDictionary[BaseStorage, dict[tuple[str, int], np.ndarray | None]]
+        self._rows: WeakKeyDictionary[BaseStorage, dict[str, dict[int, np.ndarray | None]]]
         self._rows = WeakKeyDictionary()
 
-    def architecture(
-        self, study: Study, trial: FrozenTrial, space: SearchSpace
-    ) -> np.ndarray | None:
-        """Return what :func:`architecture` does."""
-        if not trial.state.is_finished():
-            return architecture(trial, space)
-        rows = self._rows.setdefault(study._storage, {})
-        key = (space.named_fingerprint, trial._trial_id)
-        if key not in rows:
-            rows[key] = architecture(trial, space)
-        return rows[key]
+    def architectures(
+        self, study: Study, trials: Sequence[FrozenTrial], space: SearchSpace
+    ) -> list[np.ndarray | None]:
+        """Return each trial's :func:`architecture`."""
+        rows = self._rows.setdefault(study._storage, {}).setdefault(space.named_fingerprint, {})
+        found = []
+        for trial in trials:
+            if not trial.state.is_finished():
+                found.append(architecture(trial, space))
+                continue
+            if trial._trial_id not in rows:
+                rows[trial._trial_id] = architecture(trial, space)
+            found.append(rows[trial._trial_id])
+        return found
 
 
 def read_study(
@@ -89,14 +94,18 @@ def read_study(
         StudyError: If the study has a parameter of the space's with other choices.
     """
     finished = finished or FinishedTrials()
-    rows = [(t, finished.architecture(study, t, space)) for t in _others(study, current)]
-    known = [(trial, row) for trial, row in rows if row is not None]
-    completed = [(t, row) for t, row in known if t.state == TrialState.COMPLETE]
+    others = _others(study, current)
+    rows = finished.architectures(study, others, space)
+    # No pairs: tens of thousands of tuples would have the garbage collector go through it all.
+    known = [row is not None for row in rows]
+    completed = [t.state == TrialState.COMPLETE for t in others]
+    running = [t.state == TrialState.RUNNING for t in others]
+    observed = [*map(and_, known, completed)]
     return Observations(
-        X=_stack((row for _, row in completed), space),
-        y=values(study, [t for t, _ in completed]),
-        pending=_stack((row for t, row in known if t.state == TrialState.RUNNING), space),
-        avoided=_stack((row for _, row in known), space),
+        X=_stack(compress(rows, observed), space),
+        y=values(study, [*compress(others, observed)]),
+        pending=_stack(compress(rows, map(and_, known, running)), space),
+        avoided=_stack(compress(rows, known), space),
     )
 
 
@@ -153,9 +162,9 @@ def _others(study: Study, current: FrozenTrial) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.number != current.number]
 
 
-def _stack(rows: Iterable[np.ndarray], space: SearchSpace) -> np.ndarray:
+def _stack(rows: Iterable[np.ndarray | None], space: SearchSpace) -> np.ndarray:
     none = space.sample(0, np.random.default_rng())
-    return np.concatenate([none, *(row[None] for row in rows)])
+    return np.array([*rows], dtype=none.dtype).reshape(-1, none.shape[1])
 
 
 def architecture(trial: FrozenTrial, space: SearchSpace) -> np.ndarray | None:
@@ -231,8 +240,10 @@ def _rivals(
 ) -> list[FrozenTrial]:
     """Find the other trials with the same architecture, whatever their state."""
     wanted = row.tolist()
-    others = [(t, finished.architecture(study, t, space)) for t in _others(study, trial)]
-    return [t for t, other in others if other is not None and other.tolist() == wanted]
+    others = _others(study, trial)
+    rows = finished.architectures(study, others, space)
+    same = [row is not None and row.tolist() == wanted for row in rows]
+    return [*compress(others, same)]
 
 
 def _decided(trial: FrozenTrial, space: SearchSpace) -> bool:
