@@ -125,7 +125,7 @@ def test_readme_has_at_most_10_kb() -> None:
     assert (ROOT / "README.md").stat().st_size <= 10_000
 
 
-@pytest.mark.parametrize("end", ["optuna-tnas demo", "-m pytest"])
+@pytest.mark.parametrize("end", ["optuna-tnas demo", "-m pytest -n 2"])
 def test_readme_has_both_commands_each_on_one_line(end: str) -> None:
     blocks = [code for _, code in _FENCE.findall(text_of(ROOT / "README.md"))]
     found = [code for code in blocks if code.startswith("python3 -m venv") and end in code]

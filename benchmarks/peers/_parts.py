@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+import sys
+from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -14,7 +17,9 @@ from benchmarks.peers import Setting
 from benchmarks.peers._meta import meta_trained
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
+from optuna_tnas import TNASSampler
 from optuna_tnas.meta.training import past_studies
+from optuna_tnas.search import suggester
 from optuna_tnas.surrogate.meta_surrogate import transfer_model
 from optuna_tnas.surrogate.transfer import RELATED
 
@@ -73,6 +78,14 @@ def without_structure(setting: Setting) -> MetaSurrogate:
     surrogate = meta_trained(setting, "default")
     vars(surrogate)["structure"] = _NoStructure()
     return _learned_anew(surrogate, setting)
+
+
+class AllTrials(TNASSampler):
+    """Conditions on every trial, however many there are."""
+
+    def sample_relative(self, *args: Any) -> dict[str, Any]:
+        with patch.object(suggester, "_MAX_TRIALS", sys.maxsize):
+            return super().sample_relative(*args)
 
 
 def _learned_anew(surrogate: MetaSurrogate, setting: Setting) -> MetaSurrogate:

@@ -2,8 +2,8 @@
 
 ``tnas`` is TNASSampler with the default preset, ``tnas_paper`` with the preset ``paper``; both are
 meta-trained on the history. ``tnas_untrained`` knows no past.
-``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper``
-without one part. ``random``, ``tpe`` and ``gp`` are Optuna's samplers with Optuna's settings (TPE
+``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper`` without one part;
+``default_all_trials`` conditions on every trial of a long search. ``random``, ``tpe`` and ``gp`` are Optuna's samplers with Optuna's settings (TPE
 is multivariate since Optuna 5); ``tpe_group`` is TPE that splits the parameters into groups.
 ``gp_*`` and ``warm_gp`` are Bayesian optimization with botorch's model (see
 :mod:`benchmarks.peers._gp`) on five initial architectures. ``warm_*`` start with the past studies'
@@ -128,6 +128,9 @@ VARIANTS: dict[str, Sampler] = {
     "ablation_untrained": _tnas(_paper_untrained),
     "ablation_onehot": _tnas(_paper_flat("onehot", hidden=0)),
     "ablation_mlp": _tnas(_paper_flat("mlp", hidden=512)),  # as wide as the GRU
+    "default_all_trials": lambda setting: _parts.AllTrials(
+        meta_trained(setting, "default"), seed=setting.seed
+    ),
     "default_no_past": _tnas(_parts.without_past),
     "default_no_mixture": _tnas(_parts.without_mixture),
     "default_no_cover": _tnas(_parts.without_cover),
