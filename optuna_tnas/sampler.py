@@ -10,6 +10,7 @@ from pathlib import Path
 from threading import Lock
 import time
 from typing import Any
+from typing import Literal
 import zlib
 
 import numpy as np
@@ -50,6 +51,8 @@ _logger = logging.getLogger(__name__)
 # How often a worker looks for another architecture after others claimed its choice. Each time,
 # one of them gets what it chose, so only more workers than this could exhaust it.
 _MAX_CLAIMS = 100
+# How often an architecture whose trials fail may come again, by ``failed_trials``.
+_N_RETRIES = {"avoid": 0, "retry": 2}
 
 
 class TNASSampler(BaseSampler):
@@ -74,6 +77,9 @@ class TNASSampler(BaseSampler):
             past studies say of them; random unless given.
         warn_independent_sampling: Whether to warn of such parameters.
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
+        failed_trials: ``"avoid"``: an architecture whose trial failed is not suggested again, as
+            one that needs too much memory. ``"retry"``: it is until it has failed three times,
+            as on machines that are preempted.
         known_constraints: Limits known before training, by name: functions of an architecture's
             parameters (a dict such as ``trial.params``, of the space's parameters only) that are
             0 or less where the limit is met. Each is called once for an architecture. None that
@@ -81,7 +87,8 @@ class TNASSampler(BaseSampler):
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
-        OptunaTNASError: If there is no such acquisition, or the seed is negative or no integer.
+        OptunaTNASError: If there is no such acquisition or way with failed trials, or the seed is
+            negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
         ConstraintError: If the constraints are no mapping of names to functions.
     """
@@ -98,6 +105,7 @@ class TNASSampler(BaseSampler):
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
         allow_repeats: bool = False,
+        failed_trials: Literal["avoid", "retry"] = "avoid",
         known_constraints: Mapping[str, KnownConstraint] | None = None,
     ) -> None:
         check_acquisition(acquisition)
@@ -109,6 +117,7 @@ class TNASSampler(BaseSampler):
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
+        self._n_retries = _retries(failed_trials)
         self._finished = trials.FinishedTrials()
         self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
         self._lock = Lock()
@@ -227,13 +236,14 @@ class TNASSampler(BaseSampler):
             if attempt > 0:  # let those who claimed the same one not do so again
                 time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
             with self._lock, controlled_numerics():
-                data = trials.read_study(study, space, trial, self._finished)
+                known = (self._finished, self._n_retries)
+                data = trials.read_study(study, space, trial, *known)
                 avoided = data.avoided[:0] if self._allow_repeats else data.avoided
                 row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng, space)
                 trials.claim(study, space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            if inevitable or trials.keep_claim(study, space, trial, row, self._finished):
+            if inevitable or trials.keep_claim(study, space, trial, row, *known):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         return row
@@ -353,6 +363,14 @@ def _refuse_multi_objective(study: Study) -> None:
             f"The study has {len(study.directions)} objectives; TNASSampler searches with one. "
             "Use optuna.samplers.NSGAIISampler or TPESampler for this study."
         )
+
+
+def _retries(failed_trials: str) -> int:
+    if failed_trials not in _N_RETRIES:
+        raise OptunaTNASError(
+            f"failed_trials cannot be {failed_trials!r}; give one of {sorted(_N_RETRIES)}."
+        )
+    return _N_RETRIES[failed_trials]
 
 
 def _checked_seed(seed: object) -> int:

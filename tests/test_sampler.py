@@ -359,6 +359,37 @@ def test_architectures_without_a_value_are_not_suggested_again(trouble):
     assert sum(t.state == TrialState.COMPLETE for t in study.trials) == 8
 
 
+def test_preempted_trials_come_again():
+    """Each architecture's first trial fails, and the second gives its value."""
+    begun: set[tuple[int, ...]] = set()
+
+    def objective(trial: Trial) -> float:
+        row = CELLS.encode(CELLS.suggest(trial))
+        if tuple(row) not in begun:
+            begun.add(tuple(row))
+            raise _OutOfMemoryError
+        return value_of(row)
+
+    study = search(
+        sampler_of(CELLS, failed_trials="retry"), objective, 24, catch=_OutOfMemoryError
+    )
+    completed = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    assert len(completed) == n_different(completed, CELLS) == 12
+
+
+def test_what_failed_three_times_does_not_come_again():
+    study = search(
+        sampler_of(CELLS, failed_trials="retry"), lambda t: CELLS.suggest(t) and math.nan, 36
+    )
+    rows = [tuple(CELLS.encode(t.params)) for t in study.trials]
+    assert {rows.count(row) for row in rows} == {3}
+
+
+def test_an_unknown_way_with_failed_trials_is_refused():
+    with pytest.raises(OptunaTNASError, match=r"'again'.*\['avoid', 'retry'\]"):
+        sampler_of(CELLS, failed_trials="again")
+
+
 def test_if_everything_fails_the_search_goes_on():
     study = search(sampler_of(CELLS), lambda t: CELLS.suggest(t) and math.nan, 15)
     assert n_different(study.trials, CELLS) == 12

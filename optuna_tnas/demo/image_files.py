@@ -15,6 +15,9 @@ from optuna_tnas.errors import DatasetError
 
 MAX_SIDE = 64  # pixels; the recipe trains at 16 x 16
 
+# Cameras and scanners write 8, 10, 12 or 14 bits into files of 16.
+_RANGES = (255, 1023, 4095, 16383, 65535)
+
 _logger = logging.getLogger(__name__)
 
 
@@ -38,7 +41,8 @@ def is_image(path: Path) -> bool:
 def read(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Read images and resize them to their median size, but at most 64 pixels a side.
 
-    Files that cannot be read are left out with one warning.
+    Files that cannot be read are left out with one warning. Numbers of more than 8 bits are read
+    in the smallest usual range that holds all the set's, others by the set's own extremes.
 
     Returns:
         ``m x H x W x C`` uint8 with three channels, or one if all images are gray, and ``n`` bool:
@@ -55,7 +59,7 @@ def read(paths: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
             images.append(_decoded(path, size))
             readable[i] = True
     _report([path for path, good in zip(paths, readable, strict=True) if not good], len(paths))
-    stacked = np.stack(images)
+    stacked = np.stack(_in_one_range(images))
     is_gray = (stacked == stacked[..., :1]).all()
     return stacked[..., :1] if is_gray else stacked, readable
 
@@ -77,6 +81,24 @@ def _report(unreadable: Sequence[Path], n: int) -> None:
     )
 
 
+def _in_one_range(images: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """``H x W x 3`` uint8 of images that are so already, or ``H x W`` numbers of any range."""
+    deep = [image for image in images if image.ndim == 2]
+    if not deep:
+        return [*images]
+    lowest = min(0.0, *(float(image.min()) for image in deep))
+    highest = max(float(image.max()) for image in deep)
+    if lowest == 0 and all((image == image.round()).all() for image in deep) and highest > 1:
+        highest = next((limit for limit in _RANGES if limit >= highest), highest)
+    scale = 255 / (highest - lowest) if highest > lowest else 0.0
+    return [
+        np.repeat(((image - lowest) * scale).round().astype(np.uint8)[..., None], 3, axis=-1)
+        if image.ndim == 2
+        else image
+        for image in images
+    ]
+
+
 def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
     """Height and width; only the files' headers are read."""
     from PIL import Image
@@ -90,16 +112,28 @@ def _common_size(paths: Sequence[Path]) -> tuple[int, int]:
 
 
 def _decoded(path: Path, size: tuple[int, int]) -> np.ndarray:
-    """``H x W x 3`` uint8; what is transparent becomes white."""
+    """``H x W x 3`` uint8, or ``H x W`` floats of gray values that are no bytes.
+
+    What is transparent becomes white.
+    """
     from PIL import Image
     from PIL import ImageOps
 
     with Image.open(path) as file:
         file.draft(None, (2 * MAX_SIDE, 2 * MAX_SIDE))  # large JPEGs: decode what is needed
         image = ImageOps.exif_transpose(file)
-        if image.mode.startswith("I"):  # 16 bits
-            image = Image.fromarray((np.asarray(image) // 257).clip(0, 255).astype(np.uint8))
+        if image.mode.startswith(("I", "F")):  # 16 or 32 bits
+            return _resized(np.asarray(image, dtype=np.float32), size)
         opaque = Image.new("RGBA", image.size, "white")
         opaque.alpha_composite(image.convert("RGBA"))
     rgb = opaque.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)
     return np.asarray(rgb)
+
+
+def _resized(gray: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if not np.isfinite(gray).all():
+        raise ValueError("values that are not finite")
+    resized = Image.fromarray(gray).resize(size[::-1], Image.Resampling.BILINEAR)
+    return np.asarray(resized)

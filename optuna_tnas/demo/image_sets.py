@@ -25,6 +25,9 @@ _LAYOUT = (
     "Each class needs a sub-folder with its images, in the folder itself or in its train/ and "
     "its test/ (or val/)."
 )
+# Names of the parts in lower case; the first held-out one is taken.
+_TRAINING = ("train", "training")
+_HELD_OUT = ("val", "valid", "validation", "dev", "test", "testing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +83,8 @@ def load(path: str | Path) -> ImageSet:
     """Read an image set of a user's own; it is named after the file or folder.
 
     A folder holds a sub-folder of image files for each class, or ``train`` and ``test`` (or
-    ``val``, which is taken if there are both) with such sub-folders. An ``.npz`` holds ``images``,
+    ``val``, which is taken if there are both) with such sub-folders; ``Training``, ``valid`` and
+    the like do too. An ``.npz`` holds ``images``,
     ``N x H x W`` or ``N x H x W x C`` of uint8 or of floats in 0..1, ``labels``, integers or
     strings, and maybe ``split``, 0 for training and 1 for held-out images. Without a split every
     fifth image of each class is held out.
@@ -123,14 +127,16 @@ def _from_folder(folder: Path) -> ImageSet:
 
 def _parts(folder: Path) -> list[Path]:
     """The training folder and the held-out one, or the one folder that is both."""
-    train = folder / "train"
-    held_out = [folder / name for name in ("val", "test") if (folder / name).is_dir()]
-    return [train, held_out[0]] if train.is_dir() and held_out else [folder]
+    inside = {p.name.lower(): p for p in sorted(folder.iterdir()) if p.is_dir()}
+    training = [inside[name] for name in _TRAINING if name in inside]
+    held_out = [inside[name] for name in _HELD_OUT if name in inside]
+    return [training[0], held_out[0]] if training and held_out else [folder]
 
 
 def _files(folder: Path) -> Mapping[str, list[Path]]:
     """The image files of each class, in order."""
-    classes = sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+    classes = _folders(folder)
+    _check_no_parts(folder, classes)
     files = {c.name: sorted(filter(image_files.is_image, c.rglob("*"))) for c in classes}
     empty = [name for name, found in files.items() if not found]
     if empty:
@@ -138,6 +144,21 @@ def _files(folder: Path) -> Mapping[str, list[Path]]:
             f"These classes of {folder} hold no image files: {_some(empty)}. Fill or remove them."
         )
     return files
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
+
+
+def _check_no_parts(folder: Path, classes: Sequence[Path]) -> None:
+    """Refuse folders that hold the same folders each, as the parts of a split do."""
+    inside = [tuple(p.name for p in _folders(c)) for c in classes]
+    if len(inside) > 1 and len(set(inside)) == 1 and len(inside[0]) > 1:
+        raise DatasetError(
+            f"The folders {_some([c.name for c in classes])} of {folder} hold the same folders "
+            f"({_some(inside[0])}) each, so they seem to be parts of the set and no classes. Call "
+            "them train and test, or put each class's images into one folder."
+        )
 
 
 # --- arrays ---------------------------------------------------------------------------------
@@ -271,6 +292,11 @@ def _checked(
         raise DatasetError(
             f"No image of {path} is held out: its split is 0 everywhere, or its test images "
             "cannot be read. Give some, or leave the split out."
+        )
+    if (images == images[0]).all():
+        raise DatasetError(
+            f"All {len(images)} images of {path} are alike once they are read as 8 bits a color; "
+            "give images whose values fill their format's range."
         )
     name = path.stem if path.is_file() else path.resolve().name
     return ImageSet(name, images, labels, split)

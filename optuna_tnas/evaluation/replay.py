@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+import logging
 
 import numpy as np
 from scipy.stats import spearmanr
@@ -26,6 +27,8 @@ from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import finite
 from optuna_tnas.surrogate.past import PastPredictor
 
+
+_logger = logging.getLogger(__name__)
 
 WITH, WITHOUT, RANDOM = METHODS = ("with transfer", "without", "random")
 
@@ -122,9 +125,9 @@ def leave_out(
 
     Raises:
         HistoryError: If there is no such study or no other one, or the data set samples differ in
-            width.
+            width. Also if all others are copies of the study.
     """
-    others = history.without(target)
+    others = _others(history, target)
     task = next(task for task in history.tasks if task.name == target)
     X, values = measured(task)
     with controlled_numerics():
@@ -135,6 +138,16 @@ def leave_out(
         together = alone @ predictor.relevance(task.dataset).numpy()
     predicted = {o.name: p for o, p in zip(others.tasks, alone.T, strict=True)}
     return Outcome.of(target, seed, values, found, predicted, together)
+
+
+def _others(history: MetaDataset, target: str) -> MetaDataset:
+    """Take the target and its copies out: a copy would teach the target's own values."""
+    copies = history.copies(target)
+    if copies:
+        _logger.warning(
+            "The studies %s hold the trials of %r, so they are left out with it.", copies, target
+        )
+    return history.without(target, *copies)
 
 
 def search_all(

@@ -164,6 +164,20 @@ class MetaDataset:
             raise HistoryError(f"Without {list(names)} the history is empty.")
         return MetaDataset(self.space, kept, self.left_out)
 
+    def copies(self, name: str) -> list[str]:
+        """Find the other tasks that hold the trials of the one of this name.
+
+        As ``optuna.copy_study`` and merged storages leave them: at least half of the trials of
+        the smaller one are trials of the other, architecture and value.
+        """
+        trials = {task.name: _trials(task) for task in self.tasks}
+        own = trials.pop(name)
+        return [
+            other
+            for other, found in trials.items()
+            if 2 * (own & found).total() >= min(own.total(), found.total())
+        ]
+
     @property
     def hyperparameters(self) -> Hyperparameters:
         """What the past studies searched beside the architecture, each range the widest."""
@@ -184,6 +198,12 @@ class MetaDataset:
             for array in (task.X, task.y, *beside, *known):
                 digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _trials(task: Task) -> Counter[bytes]:
+    """Count the task's trials by architecture, hyper-parameters and value."""
+    beside = task.coordinates(task.hyperparameters)
+    return Counter(row.tobytes() for row in np.column_stack([task.X, beside, task.y]))
 
 
 def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -82,13 +83,24 @@ class FinishedTrials:
 
 
 def read_study(
-    study: Study, space: SearchSpace, current: FrozenTrial, finished: FinishedTrials | None = None
+    study: Study,
+    space: SearchSpace,
+    current: FrozenTrial,
+    finished: FinishedTrials | None = None,
+    n_retries: int = 0,
 ) -> Observations:
     """Read every architecture of the study but the current trial's.
 
     Completed trials are observations; running ones are pending; neither they nor failed, pruned
     or waiting ones are to be suggested again. Trials without an architecture of the space do
     not count.
+
+    Args:
+        study: The study.
+        space: The search space.
+        current: The trial that an architecture is wanted for.
+        finished: What is known of finished trials.
+        n_retries: How often an architecture whose trials fail may come again.
 
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
@@ -101,12 +113,25 @@ def read_study(
     completed = [t.state == TrialState.COMPLETE for t in others]
     running = [t.state == TrialState.RUNNING for t in others]
     observed = [*map(and_, known, completed)]
+    closed = [not again for again in _may_come_again(others, rows, n_retries)]
     return Observations(
         X=_stack(compress(rows, observed), space),
         y=values(study, [*compress(others, observed)]),
         pending=_stack(compress(rows, map(and_, known, running)), space),
-        avoided=_stack(compress(rows, known), space),
+        avoided=_stack(compress(rows, map(and_, known, closed)), space),
     )
+
+
+def _may_come_again(
+    trials: Sequence[FrozenTrial], rows: Sequence[np.ndarray | None], n_retries: int
+) -> list[bool]:
+    """Tell which trials failed with an architecture that has failed at most so often."""
+    if n_retries == 0:
+        return len(trials) * [False]
+    failed = [t.state == TrialState.FAIL for t in trials]
+    keys = [b"" if row is None else row.tobytes() for row in rows]
+    failures = Counter(compress(keys, failed))
+    return [f and failures[key] <= n_retries for f, key in zip(failed, keys, strict=True)]
 
 
 def hyperparameters(study: Study, space: SearchSpace, current: FrozenTrial) -> Hyperparameters:
@@ -216,6 +241,7 @@ def keep_claim(
     trial: FrozenTrial,
     row: np.ndarray,
     finished: FinishedTrials | None = None,
+    n_retries: int = 0,
 ) -> bool:
     """Return whether the claimed architecture is this trial's alone; else withdraw the claim.
 
@@ -226,7 +252,7 @@ def keep_claim(
     """
     deadline = time.monotonic() + _PATIENCE
     finished = finished or FinishedTrials()
-    while rivals := _rivals(study, space, trial, row, finished):
+    while rivals := _rivals(study, space, trial, row, finished, n_retries):
         prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
         if prevails or time.monotonic() > deadline:
             study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), None)
@@ -236,13 +262,22 @@ def keep_claim(
 
 
 def _rivals(
-    study: Study, space: SearchSpace, trial: FrozenTrial, row: np.ndarray, finished: FinishedTrials
+    study: Study,
+    space: SearchSpace,
+    trial: FrozenTrial,
+    row: np.ndarray,
+    finished: FinishedTrials,
+    n_retries: int,
 ) -> list[FrozenTrial]:
-    """Find the other trials with the same architecture, whatever their state."""
+    """Find the other trials with the same architecture, but for those that may come again."""
     wanted = row.tolist()
     others = _others(study, trial)
     rows = finished.architectures(study, others, space)
-    same = [row is not None and row.tolist() == wanted for row in rows]
+    again = _may_come_again(others, rows, n_retries)
+    same = [
+        other is not None and not comes and other.tolist() == wanted
+        for other, comes in zip(rows, again, strict=True)
+    ]
     return [*compress(others, same)]
 
 

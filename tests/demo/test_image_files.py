@@ -68,6 +68,41 @@ def test_every_mode_is_read(tmp_path: Path) -> None:
     np.testing.assert_allclose(read, 160, atol=2)
 
 
+@pytest.mark.parametrize(
+    ("highest", "dtype", "unit"),
+    [
+        *((255, np.uint16, 255), (1023, np.uint16, 1023), (4095, np.uint16, 4095)),
+        *((3000, np.uint16, 4095), (65535, np.uint16, 65535), (41120, np.uint16, 65535)),
+        *((1.0, np.float32, 1.0), (0.02, np.float32, 0.02), (90_000, np.int32, 90_000)),
+    ],
+)
+def test_numbers_of_more_bits_are_read_in_the_range_that_they_use(
+    tmp_path: Path, highest: float, dtype: type, unit: float
+) -> None:
+    levels = np.array([0.0, 0.25, 0.5, 1.0])
+    originals = [np.tile((highest * f * levels).astype(dtype), (4, 1)) for f in (0.5, 1.0)]
+    paths = [written(tmp_path, f"{i}.tiff", image) for i, image in enumerate(originals)]
+    images, readable = image_files.read(paths)
+    assert readable.all() and images.dtype == np.uint8
+    expected = np.stack(originals).astype(float)[..., None] * 255 / unit
+    np.testing.assert_allclose(images, expected, atol=0.51)
+
+
+def test_negative_numbers_begin_at_black(tmp_path: Path) -> None:
+    image = np.linspace(-3, 1, 16, dtype=np.float32).reshape(4, 4)
+    images, _ = image_files.read([written(tmp_path, "a.tiff", image)])
+    np.testing.assert_allclose(images[0, ..., 0].ravel(), np.linspace(0, 255, 16), atol=0.51)
+
+
+def test_numbers_that_are_not_finite_are_damage(tmp_path: Path) -> None:
+    good = np.linspace(0, 1, 16, dtype=np.float32).reshape(4, 4)
+    bad = np.full((4, 4), np.nan, dtype=np.float32)
+    _, readable = image_files.read(
+        [written(tmp_path, "a.tiff", good), written(tmp_path, "b.tiff", bad)]
+    )
+    assert readable.tolist() == [True, False]
+
+
 def test_black_and_white_and_transparent(tmp_path: Path) -> None:
     bits = noise(8, 8) > 127
     glass = np.zeros((8, 8, 4), dtype=np.uint8)

@@ -107,6 +107,43 @@ def test_validation_images_are_taken_rather_than_test_images(tmp_path: Path) -> 
     assert set(data.images[data.split == 1].ravel()) == {100}
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        *(("Training", "Testing"), ("train", "valid"), ("TRAIN", "TEST"), ("Train", "Validation")),
+        *(("train", "dev", "test"), ("training", "val", "valid", "testing")),
+    ],
+)
+def test_parts_are_known_by_their_usual_names(tmp_path: Path, names: tuple[str, ...]) -> None:
+    for i, part in enumerate(names):
+        images = list(np.full((2, 4, 4), 50 * i, dtype=np.uint8))
+        by_class(tmp_path / part, {"x": images, "y": images, "z": images})
+    data = image_sets.load(tmp_path)
+    assert set(data.images[data.split == 0].ravel()) == {0}
+    assert set(data.images[data.split == 1].ravel()) == {50}
+    assert data.labels.max() == 2
+
+
+def test_folders_with_the_same_folders_each_are_no_classes(tmp_path: Path) -> None:
+    for part in ("fold1", "fold2"):
+        by_class(tmp_path / part, {"cat": list(noise(5, 4, 4)), "dog": list(noise(5, 4, 4))})
+    with pytest.raises(DatasetError, match=r"fold1, fold2 .*\(cat, dog\) each.* train and test"):
+        image_sets.load(tmp_path)
+
+
+def test_a_class_may_have_its_images_in_folders_of_its_own(tmp_path: Path) -> None:
+    by_class(tmp_path / "cat", {"a": list(noise(3, 4, 4)), "b": list(noise(3, 4, 4, seed=1))})
+    by_class(tmp_path / "dog", {"c": list(noise(5, 4, 4, seed=2))})
+    assert image_sets.load(tmp_path).labels.tolist() == [0] * 6 + [1] * 5
+
+
+@pytest.mark.parametrize("value", [0, 7, 255])
+def test_images_that_are_all_alike_are_refused(tmp_path: Path, value: int) -> None:
+    images = list(np.full((5, 4, 4), value, dtype=np.uint8))
+    with pytest.raises(DatasetError, match="All 10 images .* are alike"):
+        image_sets.load(by_class(tmp_path / "a", {"x": images, "y": images}))
+
+
 def test_a_class_may_be_called_train(tmp_path: Path) -> None:
     images = list(noise(5, 4, 4))
     data = image_sets.load(by_class(tmp_path / "a", {"train": images, "plane": images}))
@@ -189,7 +226,7 @@ def test_floats_are_parts_of_255(tmp_path: Path) -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_large_images_shrink(tmp_path: Path, channels: int) -> None:
     images = np.zeros((4, 256, 128, channels), dtype=np.uint8)
-    images[:, 128:, :, 0] = 200
+    images[:, 128:, :, 0] = np.array([200, 180, 160, 140])[:, None, None]
     path = saved(tmp_path / "a.npz", images=images, labels=[0, 0, 1, 1])
     small = image_sets.load(path).images
     assert small.shape == (4, 64, 32, channels) and small.dtype == np.uint8
@@ -199,7 +236,7 @@ def test_large_images_shrink(tmp_path: Path, channels: int) -> None:
 
 def test_many_arrays_are_bounded_and_every_class_stays(tmp_path: Path) -> None:
     labels = np.concatenate([np.repeat([0, 1], 20_000), np.repeat(np.arange(2, 12), 5)])
-    images = np.zeros((len(labels), 2, 2), dtype=np.uint8)
+    images = np.resize(np.arange(256, dtype=np.uint8), (len(labels), 2, 2))
     data = image_sets.load(saved(tmp_path / "a.npz", images=images, labels=labels))
     found = counts(data)
     assert found[0, 0] == found[1, 0] == image_sets.MAX_IMAGES[0] // 12

@@ -90,6 +90,16 @@ def test_the_same_seed_gives_the_same_outcome_and_the_target_teaches_nothing(
     assert scaled.sources == first.sources
 
 
+def test_a_copy_of_the_target_teaches_nothing_either(
+    history: MetaDataset, config: Config, caplog: pytest.LogCaptureFixture
+) -> None:
+    alone = leave_out(history, "task 1", 3, config=config, n_trials=4)
+    tasks = (*history.tasks, replace(history.tasks[1], name="renamed"))
+    copied = leave_out(replace(history, tasks=tasks), "task 1", 3, config=config, n_trials=4)
+    assert copied == alone
+    assert "['renamed'] hold the trials of 'task 1'" in caplog.text
+
+
 def test_one_study_alone_has_nothing_to_learn_from(history: MetaDataset) -> None:
     with pytest.raises(HistoryError, match="'task 0'"):
         check(replace(history, tasks=history.tasks[:1]))

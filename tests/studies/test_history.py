@@ -267,6 +267,23 @@ def test_without_leaves_tasks_out(space: Space, study_of: Callable[..., Study]) 
         history.without("a", "b", "c")
 
 
+def test_copies_hold_the_same_trials_under_another_name(
+    space: Space, study_of: Callable[..., Study]
+) -> None:
+    """Whether all of them, a part, or in another order."""
+    X = space.sample(40, np.random.default_rng(0))
+    y = np.random.default_rng(1).standard_normal(40)
+    longer = Task("longer", np.concatenate([X, X[:9]]), np.concatenate([y, y[:9] + 1]))
+    tasks = [
+        *(Task("a", X, y), Task("same", X[::-1], y[::-1]), Task("part", X[:12], y[:12]), longer),
+        *(Task("other values", X, y + 1e-9), Task("other rows", X[::-1], y)),
+    ]
+    few = Task("few of it", np.concatenate([X[:9], X[:20]]), np.concatenate([y[:9], y[:20] - 1]))
+    history = MetaDataset(space, (*tasks, few))
+    assert history.copies("a") == ["same", "part", "longer"]
+    assert history.copies("other values") == []
+
+
 def test_fingerprints_tell_what_is_taught_apart(
     space: Space, task_of: Callable[..., Task], dataset_of: Callable[[int, float], DatasetSample]
 ) -> None:

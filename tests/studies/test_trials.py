@@ -69,6 +69,20 @@ def test_every_state_has_its_place(direction, sign):
     assert np.array_equal(data.avoided, [*ROWS[:4], suggested])
 
 
+def test_failed_architectures_may_come_again_until_they_failed_too_often():
+    study = optuna.create_study()
+    for n, row in enumerate(ROWS[:4]):
+        for _ in range(n):
+            add(study, row, TrialState.FAIL)
+    add(study, ROWS[1], TrialState.PRUNED)
+    current = running(study)[1]
+    for n_retries, avoided in ((0, {1, 2, 3}), (1, {1, 2, 3}), (2, {1, 3}), (3, {1})):
+        data = trials.read_study(study, SPACE, current, n_retries=n_retries)
+        assert set(map(tuple, data.avoided)) == {tuple(ROWS[i]) for i in avoided}
+        kept = [trials.keep_claim(study, SPACE, current, r, n_retries=n_retries) for r in ROWS[:4]]
+        assert [i for i, k in enumerate(kept) if not k] == sorted(avoided)
+
+
 def test_enqueued_architectures_are_avoided_by_others():
     study = optuna.create_study()
     study.enqueue_trial(SPACE.decode(ROWS[5]))
