@@ -4,7 +4,8 @@
 
 Both files are of :mod:`benchmarks.run`; searches that one of them lacks are left out. Prints, for
 each family, how many searches evaluate the same networks to the end, after how many evaluations
-the others part (quartiles), and the regret after minus before with its interval.
+the others part (quartiles), and the regret after minus before with its interval, where there
+are several seeds.
 """
 
 from __future__ import annotations
@@ -91,7 +92,10 @@ def _changes(part: Results, difference: np.ndarray) -> list[str]:
     at = difference[:, :, columns]
     means = part.weights @ known_mean(at, axis=1)
     ends = interval(at, part.weights).T
-    cells = [f"{m:+.3f} [{a:+.3f}, {b:+.3f}]" for m, (a, b) in zip(means, ends, strict=True)]
+    cells = [
+        f"{mean:+.3f}" + (f" [{low:+.3f}, {high:+.3f}]" if np.isfinite(low) else "")
+        for mean, (low, high) in zip(means, ends, strict=True)
+    ]
     return cells + ["-"] * (len(BUDGETS) - len(cells))
 
 

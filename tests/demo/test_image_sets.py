@@ -140,7 +140,7 @@ def test_a_class_may_have_its_images_in_folders_of_its_own(tmp_path: Path) -> No
 @pytest.mark.parametrize("value", [0, 7, 255])
 def test_images_that_are_all_alike_are_refused(tmp_path: Path, value: int) -> None:
     images = list(np.full((5, 4, 4), value, dtype=np.uint8))
-    with pytest.raises(DatasetError, match="All 10 images .* are alike"):
+    with pytest.raises(DatasetError, match=r"All 10 images .* are alike"):
         image_sets.load(by_class(tmp_path / "a", {"x": images, "y": images}))
 
 
