@@ -4,7 +4,8 @@
 meta-trained on the history. ``tnas_untrained`` knows no past.
 ``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper`` without one part;
 ``default_all_trials`` conditions on every trial of a long search. ``random``, ``tpe`` and ``gp``
-are Optuna's samplers with Optuna's settings (TPE is multivariate since Optuna 5); ``tpe_group`` is TPE that splits the parameters into groups.
+are Optuna's samplers with Optuna's settings (TPE is multivariate since Optuna 5); ``tpe_group`` is
+TPE that splits the parameters into groups.
 ``gp_*`` and ``warm_gp`` are Bayesian optimization with botorch's model (see
 :mod:`benchmarks.peers._gp`) on five initial architectures. ``warm_*`` start with the past studies'
 best architectures, round robin over the studies: TNAS's start (Shala et al., ICLR 2023) without
