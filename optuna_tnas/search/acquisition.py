@@ -50,34 +50,32 @@ class _Kind:
     """One acquisition function in two forms, and its mean over GPs.
 
     Attributes:
-        closed_form: Of one candidate, under a GP.
-        monte_carlo: Of candidates that are evaluated together, under a GP.
+        closed_form: Of one candidate, under a GP, beside the best value so far.
+        monte_carlo: Of candidates that are evaluated together.
         mean: ``n x G`` values under G GPs, ``G`` probabilities -> ``n``.
+        limited: ``n`` values, ``n`` log probabilities of feasibility -> ``n``.
     """
 
-    closed_form: Callable[[StudyGP], AcquisitionFunction]
-    monte_carlo: Callable[[StudyGP, SobolQMCNormalSampler], AcquisitionFunction]
+    closed_form: Callable[[StudyGP, Tensor], AcquisitionFunction]
+    monte_carlo: Callable[[StudyGP, Tensor, SobolQMCNormalSampler], AcquisitionFunction]
     mean: Callable[[Tensor, Tensor], Tensor] = torch.matmul
-
-
-def _incumbent(gp: StudyGP) -> Tensor:
-    best: Tensor = gp.train_targets.max()
-    return best
+    limited: Callable[[Tensor, Tensor], Tensor] = torch.add
 
 
 _KINDS: Mapping[str, _Kind] = {
     "qei": _Kind(
-        lambda gp: ExpectedImprovement(gp, _incumbent(gp)),
-        lambda gp, sampler: qExpectedImprovement(gp, _incumbent(gp), sampler),
+        ExpectedImprovement,
+        qExpectedImprovement,
+        limited=lambda values, log_probability: values * log_probability.exp(),
     ),
     "qlogei": _Kind(
-        lambda gp: LogExpectedImprovement(gp, _incumbent(gp)),
-        lambda gp, sampler: qLogExpectedImprovement(gp, _incumbent(gp), sampler),
+        LogExpectedImprovement,
+        qLogExpectedImprovement,
         lambda values, probabilities: torch.logsumexp(values + probabilities.log(), dim=1),
     ),
     "ucb": _Kind(
-        lambda gp: UpperConfidenceBound(gp, _BETA),
-        lambda gp, sampler: qUpperConfidenceBound(gp, _BETA, sampler),
+        lambda gp, best: UpperConfidenceBound(gp, _BETA),
+        lambda gp, best, sampler: qUpperConfidenceBound(gp, _BETA, sampler),
     ),
 }
 
@@ -88,6 +86,17 @@ def check_acquisition(name: str) -> None:
         raise OptunaTNASError(
             f"There is no acquisition {name!r}; choose one of {get_args(AcquisitionName)}."
         )
+
+
+class Limits(Protocol):
+    """What is known of constraints that are measured with the objective."""
+
+    @property
+    def feasible(self) -> Tensor:
+        """``n`` bool, which of the trials that the GPs are on are feasible."""
+
+    def log_probability(self, x: Tensor) -> Tensor:
+        """Log probability that ``n x d`` inputs are feasible: ``n``."""
 
 
 class Ranking(Protocol):
@@ -125,20 +134,46 @@ class Acquisition:
         mixture: The GPs on the study's trials.
         pending: ``p x d`` inputs of the running trials, p >= 0.
         seed: Seed of the quasi-random draws from the posterior.
+        limits: Constraints that are measured with the objective; none unless given. Until a trial
+            is feasible, candidates rank by the probability that they are.
     """
 
     def __init__(
-        self, name: AcquisitionName, mixture: Mixture, pending: Tensor, seed: int
+        self,
+        name: AcquisitionName,
+        mixture: Mixture,
+        pending: Tensor,
+        seed: int,
+        limits: Limits | None = None,
     ) -> None:
         self._kind = _KINDS[name]
         self._mixture = mixture
         self._pending = pending
         self._seed = seed
-        self._alone = [self._kind.closed_form(gp) for gp in mixture.gps]
+        self._limits = limits
+        self._alone = [self._kind.closed_form(gp, self._incumbent(gp)) for gp in mixture.gps]
+
+    def _incumbent(self, gp: StudyGP) -> Tensor:
+        """The best feasible value so far, or the best one of all."""
+        values: Tensor = gp.train_targets
+        if self._limits is not None and self._limits.feasible.any():
+            values = values[self._limits.feasible]
+        return values.max()
 
     def values(self, x: Tensor) -> Tensor:
         """Score ``n x d`` candidates in closed form, running trials left aside: ``n``."""
-        return self._mean(self._alone, x.unsqueeze(-2))
+        return self._limited(self._mean(self._alone, x.unsqueeze(-2)), x)
+
+    @torch.no_grad()
+    def _limited(self, values: Tensor, x: Tensor) -> Tensor:
+        """Weigh ``n`` values by the probability that the candidates are feasible."""
+        if self._limits is None:
+            return values
+        parts = x.split(_CHUNK)
+        log_probability = torch.cat([self._limits.log_probability(part) for part in parts])
+        if not self._limits.feasible.any():
+            return log_probability
+        return self._kind.limited(values, log_probability)
 
     def best(self, x: Tensor, allowed: np.ndarray) -> int:
         """Choose the candidate with the highest value, running trials being pending.
@@ -163,8 +198,11 @@ class Acquisition:
 
     def _bounds(self, x: Tensor) -> Tensor:
         """Upper bounds of the values: ``n x d`` -> ``n``."""
-        optimistic = [self._kind.closed_form(gp.optimistic()) for gp in self._mixture.gps]
-        return self._mean(optimistic, x.unsqueeze(-2))
+        optimistic = [
+            self._kind.closed_form(gp.optimistic(), self._incumbent(gp))
+            for gp in self._mixture.gps
+        ]
+        return self._limited(self._mean(optimistic, x.unsqueeze(-2)), x)
 
     def _contenders(self, x: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
         """Find the rows that may have the highest value: ``m`` bool, at least one."""
@@ -182,9 +220,11 @@ class Acquisition:
         candidate adds.
         """
         sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=self._seed)
-        joint = [self._kind.monte_carlo(gp, sampler) for gp in self._mixture.gps]
+        joint = [
+            self._kind.monte_carlo(gp, self._incumbent(gp), sampler) for gp in self._mixture.gps
+        ]
         pending = self._pending.expand(len(x), -1, -1)
-        return self._mean(joint, torch.cat([pending, x.unsqueeze(-2)], dim=-2))
+        return self._limited(self._mean(joint, torch.cat([pending, x.unsqueeze(-2)], dim=-2)), x)
 
     def _first_best(self, x: Tensor, rows: Tensor, values: Tensor) -> int:
         ties = rows[values == values.max()]

@@ -50,6 +50,10 @@ class Search(ABC):
         """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
         return self._model.fit(self._inputs, self.inputs(X), y)
 
+    def fit_without_past(self, X: np.ndarray, y: Tensor) -> Mixture:
+        """Fit GPs that know no past to ``n x P`` architectures with ``n`` scaled outcomes."""
+        return self._model.without_past.fit(self._inputs, self.inputs(X), y)
+
     @abstractmethod
     def maximize(
         self,

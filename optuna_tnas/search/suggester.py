@@ -19,6 +19,7 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
@@ -114,7 +115,7 @@ class Suggester:
                 ranking = PriorMean(search.prior_mean)
                 return search.maximize(ranking, known, study.avoided, fixed, rng)
         search = self._search(space)
-        start = best(study.X, study.y, _N_BEST)
+        start = best(study.X, study.merit, _N_BEST)
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
         return search.maximize(acquisition, start, study.avoided, fixed, rng)
 
@@ -173,11 +174,12 @@ class Suggester:
 
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
-        kept = informative(study.y)
+        kept = informative(study.merit)
         y = torch.from_numpy(scale_labels(study.y)[kept])
         mixture = search.fit(study.X[kept], y)
         pending = search.inputs(study.pending[-_MAX_PENDING:])
-        return Acquisition(self._acquisition, mixture, pending, seed)
+        limits = fit_constraints(search, study, kept)
+        return Acquisition(self._acquisition, mixture, pending, seed, limits)
 
     def _unused(
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
@@ -198,7 +200,7 @@ class Suggester:
         return np.asarray((new if len(new) else drawn)[0])
 
 
-def informative(y: np.ndarray) -> np.ndarray:
+def informative(merit: np.ndarray) -> np.ndarray:
     """Choose the trials that the GP is conditioned on, so that its cost stays bounded.
 
     All of up to 256. Of more, the best 96 and the 96 latest of the first ``k`` trials, ``k``
@@ -206,15 +208,15 @@ def informative(y: np.ndarray) -> np.ndarray:
     next little changes.
 
     Args:
-        y: ``n`` values, higher is better.
+        merit: ``n`` values, higher is better.
 
     Returns:
         Positions in the order in which the GP is to see them.
     """
-    n = len(y)
+    n = len(merit)
     if n <= _MAX_TRIALS:
         return np.arange(n)
     n_old = (n - 1) // _STEP * _STEP
-    highest = best(np.arange(n_old), y[:n_old], _N_CORE // 2)
+    highest = best(np.arange(n_old), merit[:n_old], _N_CORE // 2)
     latest = np.setdiff1d(np.arange(n_old), highest)[-_N_CORE // 2 :]
     return np.concatenate([np.sort(np.concatenate([highest, latest])), np.arange(n_old, n)])

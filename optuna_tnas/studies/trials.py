@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from itertools import compress
 from operator import and_
 import time
@@ -47,12 +48,39 @@ class Observations:
         y: ``n`` float64, their values, higher is better; infinite ones may be among them.
         pending: ``p x P`` int64, architectures being evaluated.
         avoided: ``m x P`` int64, architectures that are not to be suggested again.
+        constraints: By name, ``n`` float64 values of a constraint, which is met at 0 or less; NaN
+            where a trial lacks it.
     """
 
     X: np.ndarray
     y: np.ndarray
     pending: np.ndarray
     avoided: np.ndarray
+    constraints: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def feasible(self) -> np.ndarray:
+        """Which architectures violate no constraint that they have: ``n`` bool."""
+        return np.asarray(self._violation == 0)
+
+    @property
+    def merit(self) -> np.ndarray:
+        """How good the architectures are: ``n`` float64.
+
+        The values, if all are feasible. Else ranks: feasible ones by value come after the others
+        by how much they violate.
+        """
+        if self.feasible.all():
+            return self.y
+        merit = np.empty(len(self.y))
+        merit[np.lexsort((self.y, -self._violation))] = np.arange(len(self.y))
+        return merit
+
+    @property
+    def _violation(self) -> np.ndarray:
+        """Sum of the constraints' positive values: ``n`` float64."""
+        violated = [np.nan_to_num(v.clip(0), posinf=np.inf) for v in self.constraints.values()]
+        return np.sum([np.zeros(len(self.y)), *violated], axis=0)
 
 
 class FinishedTrials:
@@ -113,13 +141,22 @@ def read_study(
     completed = [t.state == TrialState.COMPLETE for t in others]
     running = [t.state == TrialState.RUNNING for t in others]
     observed = [*map(and_, known, completed)]
+    observations = [*compress(others, observed)]
     closed = [not again for again in _may_come_again(others, rows, n_retries)]
     return Observations(
         X=_stack(compress(rows, observed), space),
-        y=values(study, [*compress(others, observed)]),
+        y=values(study, observations),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
+        constraints=constraints(observations),
     )
+
+
+def constraints(trials: Sequence[FrozenTrial]) -> dict[str, np.ndarray]:
+    """Read the constraints of ``n`` trials, by name: ``n`` float64, NaN for what is missing."""
+    found = [trial.constraints for trial in trials]
+    names = sorted(set().union(*found))
+    return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
 
 
 def _may_come_again(

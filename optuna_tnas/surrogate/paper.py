@@ -39,6 +39,11 @@ class PaperModel:
         self.features = LatentMap(network, dataset)
         self._start = network.hyperparameters
 
+    @property
+    def without_past(self) -> PaperModel:
+        """The model itself: the past is in its kernel only."""
+        return self
+
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GP; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         gp = paper_gp(inputs, x, y, self._start)

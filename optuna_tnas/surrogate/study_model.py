@@ -30,6 +30,10 @@ class StudyModel(Protocol):
     def features(self) -> Features:
         """The map from architectures to the GP's inputs."""
 
+    @property
+    def without_past(self) -> StudyModel:
+        """The same model of outcomes that the past says nothing of."""
+
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit GPs to a study's trials.
 

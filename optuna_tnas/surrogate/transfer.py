@@ -70,6 +70,11 @@ class TransferModel:
         self.features = features
         self._hypotheses = hypotheses
 
+    @property
+    def without_past(self) -> TransferModel:
+        """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
+        return TransferModel(self.features, (UNRELATED,))
+
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         distances = Distances.of(inputs, x)

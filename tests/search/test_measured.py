@@ -1,0 +1,139 @@
+"""The probability of feasibility against draws, and what it does to the acquisition."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+
+from optuna_tnas.search.acquisition import Acquisition
+from optuna_tnas.search.acquisition import AcquisitionName
+from optuna_tnas.search.measured import Feasibility
+from optuna_tnas.search.measured import fit_constraints
+from optuna_tnas.search.measured import MeasuredConstraint
+from optuna_tnas.studies.trials import Observations
+from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.gp import StudyGP
+from tests.search.test_acquisition import NO_PENDING
+from tests.search.test_acquisition import random_gp
+from tests.search.test_acquisition import random_latents
+from tests.search.test_acquisition import random_mixture
+
+
+Z = random_latents(60, seed=100)
+FEW = torch.tensor([True, False, False, True, False, True, False, False, False, False])
+
+
+def feasibility(feasible: torch.Tensor = FEW) -> Feasibility:
+    mixtures = [random_mixture(10, seed=1), Mixture(random_gp(10, seed=2))]
+    constraints = [
+        MeasuredConstraint(m, limit) for m, limit in zip(mixtures, (0.3, -0.5), strict=True)
+    ]
+    return Feasibility(feasible, constraints)
+
+
+def drawn(gp: StudyGP, limit: float) -> torch.Tensor:
+    posterior = gp.posterior(Z.unsqueeze(-2))
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(20_000, len(Z), generator=generator, dtype=torch.double)
+    draws = posterior.mean.flatten() + posterior.variance.sqrt().flatten() * noise
+    return (draws >= limit).double().mean(dim=0)
+
+
+def test_probability_is_the_share_of_draws_that_meet_all_constraints() -> None:
+    known = feasibility()
+    expected = torch.ones(len(Z)).double()
+    for constraint in known.constraints:
+        mixture = constraint.mixture
+        shares = torch.stack([drawn(gp, constraint.limit) for gp in mixture.gps])
+        expected *= mixture.probabilities @ shares
+    torch.testing.assert_close(known.log_probability(Z).exp(), expected, rtol=0, atol=0.02)
+
+
+@pytest.mark.parametrize("name", get_args(AcquisitionName))
+def test_values_are_weighed_by_the_probability(name: AcquisitionName) -> None:
+    """Beside the best feasible value: the infeasible trials' are lowered, which no GP sees."""
+    mixture, known = Mixture(random_gp(10, seed=0)), feasibility()
+    values = Acquisition(name, mixture, NO_PENDING, 0, known).values(Z)
+    gp = mixture.gps[0]
+    gp.train_targets = torch.where(FEW, gp.train_targets, -9.0)
+    alone = Acquisition(name, mixture, NO_PENDING, 0).values(Z)
+    log_probability = known.log_probability(Z)
+    expected = alone * log_probability.exp() if name == "qei" else alone + log_probability
+    torch.testing.assert_close(values, expected)
+
+
+@pytest.mark.parametrize("name", get_args(AcquisitionName))
+@pytest.mark.parametrize("n_pending", [0, 3])
+def test_until_a_trial_is_feasible_the_most_probable_one_is_chosen(
+    name: AcquisitionName, n_pending: int
+) -> None:
+    known = feasibility(torch.zeros(10, dtype=torch.bool))
+    acquisition = Acquisition(name, random_mixture(10, seed=0), Z[:n_pending], 0, known)
+    assert acquisition.best(Z, np.arange(len(Z))) == int(known.log_probability(Z).argmax())
+
+
+@pytest.mark.parametrize("name", get_args(AcquisitionName))
+def test_the_best_has_the_highest_value(name: AcquisitionName) -> None:
+    acquisition = Acquisition(name, random_mixture(10, seed=0), NO_PENDING, 0, feasibility())
+    assert acquisition.best(Z, np.arange(len(Z))) == int(acquisition.values(Z).argmax())
+
+
+# --- from a study's trials ------------------------------------------------------------------
+
+
+class _Search:
+    """Fits GPs on latents that the rows themselves are, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.fitted: list[tuple[np.ndarray, torch.Tensor]] = []
+
+    def fit_without_past(self, X: np.ndarray, y: torch.Tensor) -> object:
+        self.fitted.append((X, y))
+        return SimpleNamespace(y=y)
+
+
+def study(**constraints: list[float]) -> Observations:
+    X = np.arange(8).reshape(4, 2)
+    arrays = {name: np.array(values) for name, values in constraints.items()}
+    return Observations(X, np.array([4.0, 3.0, 2.0, 1.0]), X[:0], X, arrays)
+
+
+def test_a_constraint_is_met_where_its_scaled_value_reaches_the_limit() -> None:
+    search, values = _Search(), [3.0, -1.0, 0.0, -2.5]
+    known = fit_constraints(search, study(ms=values), np.arange(4))
+    assert known is not None
+    [(X, y)], [constraint] = search.fitted, known.constraints
+    assert len(X) == 4
+    assert (y.numpy() >= constraint.limit).tolist() == [v <= 0 for v in values]
+    assert known.feasible.tolist() == [False, True, True, True]
+
+
+def test_trials_that_lack_a_constraint_say_nothing_of_it() -> None:
+    search = _Search()
+    nothing = [np.nan] * 4
+    known = fit_constraints(search, study(a=[1.0, np.nan, np.nan, -1.0], b=nothing), np.arange(4))
+    assert known is not None
+    [(X, _)] = search.fitted
+    assert X.tolist() == [[0, 1], [6, 7]]
+    assert known.feasible.tolist() == [False, True, True, True]
+    assert fit_constraints(search, study(b=nothing), np.arange(4)) is None
+    assert fit_constraints(search, study(), np.arange(4)) is None
+
+
+@pytest.mark.parametrize("huge", [np.inf, -np.inf, 1e300, -1e300])
+def test_huge_values_leave_the_others_apart(huge: float) -> None:
+    search = _Search()
+    known = fit_constraints(search, study(a=[huge, 1.0, -1.0, 2.0]), np.arange(4))
+    assert known is not None
+    assert torch.isfinite(search.fitted[0][1]).all()
+
+
+def test_merit_puts_feasible_trials_first_and_then_those_that_violate_least() -> None:
+    assert study().merit.tolist() == [4, 3, 2, 1]
+    limited = study(a=[2.0, 0.5, -1.0, 0.0], b=[-1.0, 0.0, -1.0, np.nan])
+    assert limited.feasible.tolist() == [False, False, True, True]
+    assert np.argsort(-limited.merit).tolist() == [2, 3, 1, 0]
