@@ -37,6 +37,7 @@ _ENQUEUED = "fixed_params"
 # Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
 # one write; longer only if its process died in between.
 _PATIENCE = 2.0
+_UNCONSTRAINED: dict[str, float] = {}  # one for all: the garbage collector visits each
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class Observations:
 
 
 class FinishedTrials:
-    """The architectures of finished trials, which never change.
+    """The architectures and constraints of finished trials, which never change.
 
     They are kept as long as their storage, so that a suggestion reads only what is new. Nothing
     but the time depends on what is kept.
@@ -93,6 +94,8 @@ class FinishedTrials:
     def __init__(self) -> None:
         self._rows: WeakKeyDictionary[BaseStorage, dict[str, dict[int, np.ndarray | None]]]
         self._rows = WeakKeyDictionary()
+        self._constraints: WeakKeyDictionary[BaseStorage, dict[int, dict[str, float]]]
+        self._constraints = WeakKeyDictionary()
 
     def architectures(
         self, study: Study, trials: Sequence[FrozenTrial], space: SearchSpace
@@ -108,6 +111,19 @@ class FinishedTrials:
                 rows[trial._trial_id] = architecture(trial, space)
             found.append(rows[trial._trial_id])
         return found
+
+    def constraints(self, study: Study, trials: Sequence[FrozenTrial]) -> dict[str, np.ndarray]:
+        """Return the values of ``n`` completed trials by the constraint's name: ``n`` float64.
+
+        NaN stands for what is missing.
+        """
+        kept = self._constraints.setdefault(study._storage, {})
+        for trial in trials:
+            if trial._trial_id not in kept:
+                kept[trial._trial_id] = trial.constraints or _UNCONSTRAINED
+        found = [kept[trial._trial_id] for trial in trials]
+        names = sorted(set().union(*found))
+        return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
 
 
 def read_study(
@@ -148,15 +164,8 @@ def read_study(
         y=values(study, observations),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
-        constraints=constraints(observations),
+        constraints=finished.constraints(study, observations),
     )
-
-
-def constraints(trials: Sequence[FrozenTrial]) -> dict[str, np.ndarray]:
-    """Read the constraints of ``n`` trials, by name: ``n`` float64, NaN for what is missing."""
-    found = [trial.constraints for trial in trials]
-    names = sorted(set().union(*found))
-    return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
 
 
 def _may_come_again(

@@ -83,6 +83,22 @@ def test_failed_architectures_may_come_again_until_they_failed_too_often():
         assert [i for i, k in enumerate(kept) if not k] == sorted(avoided)
 
 
+def test_constraints_of_completed_trials_are_read_by_name():
+    study = optuna.create_study()
+    for row, limits in zip(ROWS, [{"ms": 2.0}, {}, {"MB": -1.0, "ms": 0.0}], strict=False):
+        trial = study.ask(fixed_distributions=SPACE.distributions())
+        for name, value in limits.items():
+            trial.set_constraint(name, value)
+        study.tell(trial, float(row.sum()))
+    study.ask().set_constraint("of a running trial", 1.0)
+    finished, current = trials.FinishedTrials(), running(study)[1]
+    for _ in range(2):  # read, and kept
+        found = trials.read_study(study, SPACE, current, finished).constraints
+        assert list(found) == ["MB", "ms"]
+        np.testing.assert_array_equal(found["ms"], [2.0, np.nan, 0.0])
+        np.testing.assert_array_equal(found["MB"], [np.nan, np.nan, -1.0])
+
+
 def test_enqueued_architectures_are_avoided_by_others():
     study = optuna.create_study()
     study.enqueue_trial(SPACE.decode(ROWS[5]))
