@@ -18,6 +18,7 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.study import Study
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import torch
@@ -164,7 +165,7 @@ class TNASSampler(BaseSampler):
         """The declared space, and what the study's trials were asked beside it."""
         return {**self.space.distributions(), **self._hyperparameters(study, trial).distributions}
 
-    def _hyperparameters(self, study: Study, trial: FrozenTrial) -> Hyperparameters:
+    def _hyperparameters(self, study: Study, trial: FrozenTrial | None) -> Hyperparameters:
         if not self._suggester.surrogate.config.searches_hyperparameters:
             return NONE
         return trials.hyperparameters(study, self.space, trial)
@@ -306,6 +307,42 @@ class TNASSampler(BaseSampler):
         """A generator of its own for each value, so that a resumed study does not repeat."""
         words = [self._seed, trial.number, zlib.crc32(param_name.encode())]
         return RandomSampler(seed=int(np.random.default_rng(words).integers(1 << 32)))
+
+    def predict(
+        self, study: Study, params: Sequence[Mapping[str, Any]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predict objective values, from the past studies and the study's trials.
+
+        Args:
+            study: A study of this sampler's space with at least one completed trial.
+            params: ``n`` trials' parameters: of the space, and of the hyper-parameters that the
+                study's trials were asked for (in the middle of the range where they are missing).
+
+        Returns:
+            Means and standard deviations in the objective's unit, ``n`` float64 each. The latter
+            say how uncertain the value is without a trial's noise.
+
+        Raises:
+            StudyError: If the study has several objectives, no completed trial with the space's
+                parameters, or its parameters have other choices.
+            SpaceError: If parameters are none of the space's.
+        """
+        _refuse_multi_objective(study)
+        space = self._search_space(
+            {**self.space.distributions(), **self._hyperparameters(study, None).distributions}
+        )
+        with self._lock, controlled_numerics():
+            data = trials.read_study(study, space, None, self._finished)
+            if len(data.X) == 0:
+                raise StudyError(
+                    f"The study {study.study_name!r} has no completed trial with the parameters "
+                    f"{list(self.space.distributions())}; run one before predicting."
+                )
+            rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
+            rows = rows.reshape(-1, data.X.shape[1])
+            mean, deviation = self._suggester.predict(data, rows, space)
+        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+        return sign * mean, deviation
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Warn of an architecture that is fixed and violates a known constraint.

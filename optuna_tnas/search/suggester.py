@@ -26,8 +26,10 @@ from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.trials import Observations
+from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.outcomes import unit_of
 from optuna_tnas.surrogate.start import start_size
 
 
@@ -137,6 +139,26 @@ class Suggester:
         best_row = search.maximize(ranking, start, start[:0], fixed, rng)
         return known.decode(space.split(best_row[None])[1][0])
 
+    def predict(
+        self, study: Observations, rows: np.ndarray, space: SearchSpace
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predict the values of rows of a space, after a study's trials.
+
+        Args:
+            study: The study's trials, at least one of them with a value.
+            rows: ``n`` rows.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+
+        Returns:
+            Means, higher is better, and standard deviations, without noise: ``n`` each.
+        """
+        search = self._search(space)
+        mixture, _ = self._fit(search, study)
+        with torch.no_grad():
+            mean, variance = mixture.moments(search.inputs(rows))
+        center, unit = unit_of(study.y)
+        return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
+
     def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
         """Return rows that are worth beginning with, best first.
 
@@ -174,12 +196,16 @@ class Suggester:
 
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
-        kept = informative(study.merit)
-        y = torch.from_numpy(scale_labels(study.y)[kept])
-        mixture = search.fit(study.X[kept], y)
+        mixture, kept = self._fit(search, study)
         pending = search.inputs(study.pending[-_MAX_PENDING:])
         limits = fit_constraints(search, study, kept)
         return Acquisition(self._acquisition, mixture, pending, seed, limits)
+
+    def _fit(self, search: Search, study: Observations) -> tuple[Mixture, np.ndarray]:
+        """Fit the objective's GPs; also return the positions of the trials that they are on."""
+        kept = informative(study.merit)
+        y = torch.from_numpy(scale_labels(study.y)[kept])
+        return search.fit(study.X[kept], y), kept
 
     def _unused(
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed

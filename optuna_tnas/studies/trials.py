@@ -129,7 +129,7 @@ class FinishedTrials:
 def read_study(
     study: Study,
     space: SearchSpace,
-    current: FrozenTrial,
+    current: FrozenTrial | None,
     finished: FinishedTrials | None = None,
     n_retries: int = 0,
 ) -> Observations:
@@ -142,7 +142,7 @@ def read_study(
     Args:
         study: The study.
         space: The search space.
-        current: The trial that an architecture is wanted for.
+        current: The trial that an architecture is wanted for, if there is one.
         finished: What is known of finished trials.
         n_retries: How often an architecture whose trials fail may come again.
 
@@ -180,7 +180,9 @@ def _may_come_again(
     return [f and failures[key] <= n_retries for f, key in zip(failed, keys, strict=True)]
 
 
-def hyperparameters(study: Study, space: SearchSpace, current: FrozenTrial) -> Hyperparameters:
+def hyperparameters(
+    study: Study, space: SearchSpace, current: FrozenTrial | None
+) -> Hyperparameters:
     """Find what the study's other trials were asked beside the architecture."""
     return asked_beside(_others(study, current), space)
 
@@ -223,13 +225,15 @@ def encoded(params: Mapping[str, Any], space: SearchSpace) -> np.ndarray | None:
         return None
 
 
-def _others(study: Study, current: FrozenTrial) -> list[FrozenTrial]:
+def _others(study: Study, current: FrozenTrial | None) -> list[FrozenTrial]:
     """Return all trials but the current one, from the storage itself.
 
     Under Hyperband, ``study.get_trials`` shows one bracket. Completed trials of the others had
     the same resource, and their architectures are not to be evaluated again either.
     """
     trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    if current is None:
+        return trials
     return [trial for trial in trials if trial.number != current.number]
 
 

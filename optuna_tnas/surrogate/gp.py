@@ -133,5 +133,12 @@ class Mixture:
 
     def mean(self, X: Tensor) -> Tensor:
         """Average the GPs' posterior means: ``n x d`` inputs -> ``n``."""
-        means = [gp.posterior(X.unsqueeze(-2)).mean.flatten() for gp in self.gps]
-        return self.probabilities @ torch.stack(means)
+        return self.moments(X)[0]
+
+    def moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the mixture: ``n x d`` inputs -> ``n`` each."""
+        posteriors = [gp.posterior(X.unsqueeze(-2)) for gp in self.gps]
+        means = torch.stack([p.mean.flatten() for p in posteriors])
+        variances = torch.stack([p.variance.flatten() for p in posteriors])
+        mean = self.probabilities @ means
+        return mean, self.probabilities @ (variances + (means - mean).square())

@@ -39,6 +39,18 @@ def scale_labels(values: np.ndarray) -> np.ndarray:
     return scaled
 
 
+def unit_of(values: np.ndarray) -> tuple[float, float]:
+    """Return what :func:`scale_labels` subtracts from one task's values and divides them by.
+
+    Args:
+        values: ``n`` float, no NaN, n >= 1.
+    """
+    values = finite(np.asarray(values, dtype=np.float64))
+    values = np.maximum(values, _lowest_useful(values))
+    size = max(1.0, float(np.abs(values).max()))  # sums of huge values overflow
+    return size * float((values / size).mean()), size * float((values / size).std())
+
+
 def normal_scores(values: np.ndarray) -> np.ndarray:
     """Each value's rank as a standard normal quantile: what is the same in every unit.
 

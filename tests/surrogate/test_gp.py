@@ -109,4 +109,13 @@ def test_mean_of_a_mixture_is_the_gps_mean() -> None:
     p = mixture.probabilities
     means = [gp.posterior(X.unsqueeze(-2)).mean.flatten() for gp in mixture.gps]
     torch.testing.assert_close(mixture.mean(X), p[0] * means[0] + p[1] * means[1])
+    deviations = [gp.posterior(X.unsqueeze(-2)).variance.flatten().sqrt() for gp in mixture.gps]
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, 40_000, len(X), generator=generator, dtype=torch.double)
+    which = torch.rand(40_000, 1, generator=generator, dtype=torch.double) < p[0]
+    draws = [m + d * n for m, d, n in zip(means, deviations, noise, strict=True)]
+    mean, variance = mixture.moments(X)
+    drawn = torch.where(which, *draws)
+    torch.testing.assert_close(mean, drawn.mean(dim=0), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(variance, drawn.var(dim=0), rtol=0.05, atol=0.05)
     assert 0.01 < p[1] < 0.99

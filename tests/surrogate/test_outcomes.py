@@ -7,6 +7,7 @@ import pytest
 
 from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.outcomes import unit_of
 
 
 def values_of(seed: int) -> np.ndarray:
@@ -81,6 +82,21 @@ def test_a_diverged_network_is_as_bad_as_one_somewhat_less_diverged() -> None:
 def test_values_without_outliers_are_only_standardized() -> None:
     values = np.random.default_rng(0).uniform(size=100)
     np.testing.assert_allclose(scale_labels(values), (values - values.mean()) / values.std())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("magnitude", [1e-9, 1.0, 1e150])
+def test_labels_return_to_their_unit(seed: int, magnitude: float) -> None:
+    values = magnitude * (5 + np.random.default_rng(seed).standard_normal(50))
+    center, unit = unit_of(values)
+    np.testing.assert_allclose(center + unit * scale_labels(values), values, rtol=1e-9)
+
+
+def test_the_unit_is_that_without_bad_outliers() -> None:
+    values = np.append(np.random.default_rng(0).standard_normal(50), -1e9)
+    center, unit = unit_of(values)
+    np.testing.assert_allclose(center + unit * scale_labels(values)[:-1], values[:-1])
+    assert unit < 3
 
 
 def test_equal_values_become_zero() -> None:
