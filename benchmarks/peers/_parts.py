@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-import sys
 from typing import Any
 from unittest.mock import patch
 
@@ -22,6 +21,9 @@ from optuna_tnas.meta.training import past_studies
 from optuna_tnas.search import suggester
 from optuna_tnas.surrogate.meta_surrogate import transfer_model
 from optuna_tnas.surrogate.transfer import RELATED
+
+
+_ENDLESS = 1 << 62  # trials
 
 
 class _NoLatents(nn.Module):
@@ -84,7 +86,7 @@ class AllTrials(TNASSampler):
     """Conditions on every trial, however many there are."""
 
     def sample_relative(self, *args: Any) -> dict[str, Any]:
-        with patch.object(suggester, "_MAX_TRIALS", sys.maxsize):
+        with patch.object(suggester, "_MAX_TRIALS", _ENDLESS):
             return super().sample_relative(*args)
 
 

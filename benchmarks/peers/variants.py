@@ -3,7 +3,7 @@
 ``tnas`` is TNASSampler with the default preset, ``tnas_paper`` with the preset ``paper``; both are
 meta-trained on the history. ``tnas_untrained`` knows no past.
 ``default_no_*`` is ``tnas`` and ``ablation_*`` is ``tnas_paper`` without one part;
-``default_all_trials`` conditions on every trial of a long search. ``random``, ``tpe`` and ``gp``
+``tnas_all_trials`` conditions on every trial of a long search. ``random``, ``tpe`` and ``gp``
 are Optuna's samplers with Optuna's settings (TPE is multivariate since Optuna 5); ``tpe_group`` is
 TPE that splits the parameters into groups.
 ``gp_*`` and ``warm_gp`` are Bayesian optimization with botorch's model (see
@@ -129,7 +129,7 @@ VARIANTS: dict[str, Sampler] = {
     "ablation_untrained": _tnas(_paper_untrained),
     "ablation_onehot": _tnas(_paper_flat("onehot", hidden=0)),
     "ablation_mlp": _tnas(_paper_flat("mlp", hidden=512)),  # as wide as the GRU
-    "default_all_trials": lambda setting: _parts.AllTrials(
+    "tnas_all_trials": lambda setting: _parts.AllTrials(
         meta_trained(setting, "default"), seed=setting.seed
     ),
     "default_no_past": _tnas(_parts.without_past),
