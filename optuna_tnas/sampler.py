@@ -18,7 +18,6 @@ from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.study import Study
-from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import torch
@@ -341,8 +340,7 @@ class TNASSampler(BaseSampler):
             rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
             rows = rows.reshape(-1, data.X.shape[1])
             mean, deviation = self._suggester.predict(data, rows, space)
-        sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
-        return sign * mean, deviation
+        return trials.sign_of(study) * mean, deviation
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Warn of an architecture that is fixed and violates a known constraint.

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 import logging
 import math
-import os
 from pathlib import Path
 import pickle
 import subprocess
@@ -25,7 +23,6 @@ from optuna.study import Study
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
 from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
-from optuna.trial import FrozenTrial
 from optuna.trial import Trial
 from optuna.trial import TrialState
 import pytest
@@ -34,7 +31,6 @@ import torch
 import optuna_tnas
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
-from optuna_tnas.errors import MissingSpaceError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.suggester import Suggester
@@ -48,8 +44,11 @@ from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
 from optuna_tnas.studies.trials import Observations
+from tests.searches import n_different
+from tests.searches import params
+from tests.searches import sampler_of
+from tests.searches import search
 from tests.small_config import SMALL
-from tests.spaces import builds
 
 
 class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
@@ -78,10 +77,6 @@ CUBE = CellSpace([Node(n, OPS) for n in "abc"], zero=("none",))  # 64
 RATE = {"low": 1e-4, "high": 1e-1, "log": True}
 
 
-def sampler_of(space: Space, seed: int | None = 0, **kwargs: Any) -> TNASSampler:
-    return TNASSampler(MetaSurrogate(space, SMALL), seed=seed, **kwargs)
-
-
 def value_of(row: np.ndarray) -> float:
     """Any smooth function of the choices; exact, since they are small integers."""
     return float(((row - 1) ** 2).sum() + (row[:-1] * row[1:]).sum()) / 8
@@ -89,27 +84,6 @@ def value_of(row: np.ndarray) -> float:
 
 def objective_of(space: Space, sign: float = 1.0) -> Callable[[Trial], float]:
     return lambda trial: sign * value_of(space.encode(space.suggest(trial)))
-
-
-def search(
-    sampler: BaseSampler,
-    objective: Callable[[Trial], float],
-    n_trials: int = 12,
-    direction: str = "minimize",
-    **kwargs: Any,
-) -> Study:
-    study = optuna.create_study(sampler=sampler, direction=direction)
-    study.optimize(objective, n_trials=n_trials, **kwargs)
-    return study
-
-
-def params(study: Study) -> list[dict[str, Any]]:
-    return [trial.params for trial in study.trials]
-
-
-def n_different(trials: list[FrozenTrial], space: Space) -> int:
-    names = space.distributions()
-    return len({tuple(t.params.get(name) for name in names) for t in trials})
 
 
 def warnings_in(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -562,101 +536,3 @@ def test_a_seed_that_cannot_be_one_is_refused_at_once(seed: Any) -> None:
 @pytest.mark.parametrize("seed", [0, np.int64(3), 2**40])
 def test_any_whole_number_is_a_seed(seed: Any) -> None:
     search(TNASSampler(space=CELLS, seed=seed), objective_of(CELLS), n_trials=1)
-
-
-# --- spaces from code -----------------------------------------------------------------------
-
-
-class NoIndependentSampler(RandomSampler):
-    """Fails where a parameter is not sampled together with the others."""
-
-    def sample_independent(self, study, trial, param_name, param_distribution):
-        raise AssertionError(param_name)
-
-
-def worth(trial: Trial) -> float:
-    """Deep networks of middling widths are good."""
-    numbers = [v for v in trial.params.values() if isinstance(v, int | float)]
-    return sum(min(v, 96 - v) for v in numbers)
-
-
-@pytest.mark.parametrize("build", [builds.mlp, builds.transformer, builds.branches])
-def test_conditional_parameters_of_code_are_all_sampled_together(build):
-    space = Space.from_define_by_run(build, n_runs=200)
-
-    def objective(trial: Trial) -> float:
-        build(trial)  # the function itself asks the trial
-        return worth(trial)
-
-    sampler = sampler_of(space, independent_sampler=NoIndependentSampler())
-    n_trials = 60 if space.size > 60 else int(space.size)
-    study = search(sampler, objective, n_trials, "maximize")
-    assert n_different(study.trials, space) == n_trials
-    random = search(RandomSampler(seed=0), objective, n_trials, "maximize")
-    assert study.best_value >= random.best_value
-
-
-def test_a_search_of_code_repeats_and_goes_on():
-    space = Space.from_define_by_run(builds.mlp, n_runs=200)
-    whole = search(sampler_of(space), lambda t: worth_of(space, t), 12)
-    halves = search(sampler_of(space), lambda t: worth_of(space, t), 6)
-    halves.sampler = sampler_of(Space.from_define_by_run(builds.mlp, n_runs=200))
-    halves.optimize(lambda t: worth_of(space, t), n_trials=6)
-    assert params(halves) == params(whole)
-
-
-def worth_of(space: Space, trial: Trial) -> float:
-    space.suggest(trial)
-    return worth(trial)
-
-
-def test_a_sampler_of_code_is_copied_with_it():
-    sampler = sampler_of(Space.from_define_by_run(builds.mlp, n_runs=50))
-    space = sampler.space
-    again = pickle.loads(pickle.dumps(sampler))
-    objective = partial(worth_of, space)
-    assert params(search(again, objective, 5)) == params(search(sampler, objective, 5))
-
-
-def test_enqueued_choices_of_code_are_kept():
-    space = Space.from_define_by_run(builds.mlp, n_runs=50)
-    study = search(sampler_of(space), partial(worth_of, space), 4)
-    study.enqueue_trial({"n_layers": 3, "width_1": 48})
-    study.optimize(partial(worth_of, space), n_trials=1)
-    assert {"n_layers": 3, "width_1": 48}.items() <= study.trials[-1].params.items()
-    assert len(study.trials[-1].params) == 7
-
-
-def test_a_checkpoint_of_code_is_loaded_with_its_space(tmp_path):
-    space = Space.from_define_by_run(builds.mlp, n_runs=50)
-    MetaSurrogate(space, SMALL).save(tmp_path / "meta.pt")
-    with pytest.raises(MissingSpaceError, match=r"tests\.spaces\.builds:mlp"):
-        TNASSampler.load(tmp_path / "meta.pt")
-    other = Space.from_define_by_run(builds.short_mlp, n_runs=50)
-    with pytest.raises(MissingSpaceError, match="17 parameters against 5"):
-        TNASSampler.load(tmp_path / "meta.pt", space=other)
-    again = Space.from_define_by_run(builds.mlp, n_runs=50)
-    loaded = TNASSampler.load(tmp_path / "meta.pt", space=again, seed=0)
-    objective = partial(worth_of, space)
-    assert params(search(loaded, objective, 6)) == params(search(sampler_of(space), objective, 6))
-
-
-def test_reading_a_checkpoint_imports_nothing(tmp_path):
-    """In a process that has no such module, only the space's absence is told."""
-    space = Space.from_define_by_run(builds.mlp, n_runs=50)
-    MetaSurrogate(space, SMALL).save(tmp_path / "meta.pt")
-    code = (
-        "import sys, optuna_tnas as o\n"
-        "try: o.TNASSampler.load('meta.pt')\n"
-        "except ValueError as e: print(type(e).__name__, 'tests.spaces.builds' in sys.modules)"
-    )
-    root = str(Path(optuna_tnas.__file__).parents[1])
-    found = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": root},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert found.stdout.strip() == "MissingSpaceError False"

@@ -211,10 +211,14 @@ def asked_beside(trials: Iterable[FrozenTrial], space: SearchSpace) -> Hyperpara
     )
 
 
+def sign_of(study: Study) -> float:
+    """Return the factor that makes higher values better: 1 or -1."""
+    return -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+
+
 def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
     """Return the values of ``n`` completed trials, signed so that higher is better: ``n``."""
-    sign = -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
-    return sign * np.array([trial.value for trial in completed], dtype=np.float64)
+    return sign_of(study) * np.array([trial.value for trial in completed], dtype=np.float64)
 
 
 def encoded(params: Mapping[str, Any], space: SearchSpace) -> np.ndarray | None:
