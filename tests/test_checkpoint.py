@@ -94,7 +94,7 @@ def test_everything_comes_back(tmp_path: Path, kind: Callable[[], Space]) -> Non
         assert torch.equal(*latents)
         features = loaded.study_model(sample).features
         assert torch.equal(features(X), surrogate.study_model(sample).features(X))
-        assert features(X)[:, features.blocks.prior_mean].sum(dim=1).any()
+        assert features(X)[:, features.blocks.predictions].sum(dim=1).any()
     assert loaded.network.hyperparameters == surrogate.network.hyperparameters
     assert loaded.config == surrogate.config
     assert loaded.space.fingerprint == surrogate.space.fingerprint

@@ -123,7 +123,7 @@ def left_out_predictions(name: str, seed: int) -> dict[str, float]:
 def spearman(surrogate: MetaSurrogate, task: Task) -> float:
     """Correlate the past's prediction with the task's values (Spearman)."""
     features = surrogate.study_model(task.dataset).features
-    predicted = features(task.X)[:, features.blocks.prior_mean].sum(dim=1)
+    predicted = features(task.X)[:, features.blocks.predictions].sum(dim=1)
     return round(float(spearmanr(predicted, task.y).statistic), 3)
 
 

@@ -127,7 +127,7 @@ def run_search(search: Search) -> list[Record]:
 def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
     """Correlate the past's prediction with the values (Spearman)."""
     features = surrogate.study_model(target.dataset).features
-    predicted = features(target.X)[:, features.blocks.prior_mean].sum(dim=1)
+    predicted = features(target.X)[:, features.blocks.predictions].sum(dim=1)
     return float(spearmanr(predicted, target.y).statistic)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from optuna_tnas.search.acquisition import PriorMean
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.feasible import draw
@@ -20,6 +23,18 @@ from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.study_model import StudyModel
 
 
+class _Effort(NamedTuple):
+    """Random architectures to draw, then rounds of evolution."""
+
+    n_random: int
+    n_rounds: int
+
+
+_USUAL = _Effort(64, 8)
+# A study's first architecture: nothing but the past's prediction counts, and it is chosen once.
+_FIRST = _Effort(400, 24)
+
+
 class EvolutionarySearch(Search):
     """Maximizes an acquisition by evolution from the best trials and random architectures.
 
@@ -28,9 +43,6 @@ class EvolutionarySearch(Search):
         model: The study's model.
         constraints: Limits that are known before training; none unless given.
     """
-
-    _N_RANDOM = 64
-    _MAX_ROUNDS = 8
 
     def __init__(
         self, space: SearchSpace, model: StudyModel, constraints: KnownConstraints | None = None
@@ -54,11 +66,12 @@ class EvolutionarySearch(Search):
         Each round adds the best candidate's neighbors and mutants of the best few.
         """
         constraints = self._constraints.under(fixed)
-        drawn = draw(self._space, constraints, self._N_RANDOM, start, avoided, fixed, rng)
+        effort = _FIRST if isinstance(ranking, PriorMean) else _USUAL
+        drawn = draw(self._space, constraints, effort.n_random, start, avoided, fixed, rng)
         pool = self._agreeing(np.concatenate([start, drawn]), fixed)
         x = self.inputs(pool)
         values = ranking.values(x)
-        for _ in range(self._MAX_ROUNDS):
+        for _ in range(effort.n_rounds):
             best = torch.argsort(values, descending=True, stable=True).numpy()
             changed = offspring(self._space, pool[best], fixed, rng)
             new = without(self._agreeing(changed, fixed), pool)

@@ -44,7 +44,7 @@ class TableInputs(FeatureInputs):
         self._latents = table[:, blocks.latents].contiguous()
         self._structure = table[:, blocks.structure].contiguous()
         self._lengths = (self._latents.square().sum(1), self._structure.square().sum(1))
-        self._prior_mean = table[:, blocks.prior_mean].sum(dim=1)
+        self._predictions = table[:, blocks.predictions].contiguous()
         self._kept: list[int] = []  # positions of the rows below
         self._rows = table.new_empty(2, 0, len(table))
 
@@ -52,9 +52,9 @@ class TableInputs(FeatureInputs):
         """Look up: ``... x n x 1`` -> ``... x n x d``."""
         return self.table[x.squeeze(-1).long()]
 
-    def prior_mean(self, x: Tensor) -> Tensor:
-        """Look up: ``... x n x 1`` -> ``... x n``."""
-        return self._prior_mean[x.squeeze(-1).long()]
+    def predictions(self, x: Tensor) -> Tensor:
+        """Look up: ``... x n x 1`` -> ``... x n x C``."""
+        return self._predictions[x.squeeze(-1).long()]
 
     def correlations(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
         """Look up what is kept: ``... x n x 1`` and ``... x m x 1`` -> ``... x n x m``."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,6 +13,7 @@ from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.listing import Listing
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
+from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
 from optuna_tnas.surrogate.parameters import ParameterColumns
 from optuna_tnas.surrogate.past import PastPredictor
 from optuna_tnas.surrogate.study_model import Features
@@ -41,7 +40,7 @@ class LatentMap:
 
 
 class FeatureMap:
-    """Architectures to latents, structure and the past studies' prediction.
+    """Architectures to latents, structure and the past studies' predictions.
 
     Args:
         network: The encoders.
@@ -61,19 +60,19 @@ class FeatureMap:
         with torch.no_grad():
             self._dataset = network.encode_dataset(dataset)
             self._lengthscale = network.hyperparameters.lengthscale
-            self._relevance = past.relevance(dataset).unsqueeze(1) if past else torch.empty(0)
+            self._weights = past.weights(dataset) if past else torch.empty(0, 0)
         self.blocks = Blocks.of_widths(
-            network.config.joint_layers[-1], structure.width, int(past is not None)
+            network.config.joint_layers[-1], structure.width, self._weights.shape[1]
         )
 
     @torch.no_grad()
     def predicted(self, X: np.ndarray) -> Tensor:
-        """What the past studies predict for ``n x P`` architectures: ``n``."""
+        """What the past studies predict for ``n x P`` architectures: ``n x C``."""
         assert self._past is not None
         distinct, inverse = np.unique(X, axis=0, return_inverse=True)
         encoded = self._network.encode_architectures(distinct)
-        sums = self._past.predict(encoded, self._structure(distinct), self._relevance)
-        return sums[torch.from_numpy(inverse.ravel()), 0]
+        predicted = self._past.predict(encoded, self._structure(distinct), self._weights)
+        return predicted[torch.from_numpy(inverse.ravel())]
 
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:
@@ -82,7 +81,7 @@ class FeatureMap:
         latents = self._network.latents(encoded, self._dataset) / self._lengthscale
         if self._past is None:
             return torch.cat([latents, structure], dim=-1)
-        predicted = self._past.predict(encoded, structure, self._relevance)
+        predicted = self._past.predict(encoded, structure, self._weights)
         return torch.cat([latents, structure, predicted], dim=-1)
 
 
@@ -106,20 +105,41 @@ class ListedFeatures:
         return self._table[torch.from_numpy(self._listing.networks_of(X))]
 
 
+class JointPrediction:
+    """What the past studies predict for rows of a joint space.
+
+    Args:
+        space: The joint space.
+        features: Of architectures, with a past.
+        beside: Predicts what the parameters add, if past studies had hyper-parameters.
+    """
+
+    def __init__(
+        self, space: JointSpace, features: FeatureMap, beside: HyperparameterPredictor | None
+    ) -> None:
+        self._space, self._features, self._beside = space, features, beside
+        self.n_predictions = features.blocks.n_predictions
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """``n`` rows -> ``n x C``."""
+        predicted = self._features.predicted(self._space.split(rows)[0])
+        return predicted if self._beside is None else predicted + self._beside(rows)
+
+
 class JointFeatures:
     """Rows of a joint space to features of the architecture, and columns of each parameter.
 
     Args:
         space: The joint space.
         features: Features of an architecture.
-        past: What the past studies predict for ``n`` rows, ``n``; None without a past.
+        past: What the past studies predict; None without a past.
     """
 
     def __init__(
         self,
         space: JointSpace,
         features: Features,
-        past: Callable[[np.ndarray], Tensor] | None = None,
+        past: JointPrediction | None = None,
     ) -> None:
         self._space, self._features, self._past = space, features, past
         self._columns = ParameterColumns(space)
@@ -127,7 +147,7 @@ class JointFeatures:
         self.blocks = Blocks.of_widths(
             latents.stop,
             structure.stop - structure.start,
-            int(past is not None),
+            past.n_predictions if past else 0,
             self._columns.owners,
         )
 
@@ -135,5 +155,5 @@ class JointFeatures:
     def __call__(self, X: np.ndarray) -> Tensor:
         """``n`` rows -> ``n x d`` float64."""
         architectures, _ = self._space.split(X)
-        predicted = [self._past(X).unsqueeze(1)] if self._past else []
+        predicted = [self._past(X)] if self._past else []
         return torch.cat([self._features(architectures), *predicted, self._columns(X)], dim=1)

@@ -196,7 +196,7 @@ class HyperparameterPredictor:
     Args:
         past: The past's hyper-parameters.
         X: ``N x P``, the architectures of all studies' trials.
-        weights: ``N``, how much each trial's study counts.
+        weights: ``N x C``, how much each trial's study counts in each column of predictions.
         space: The space that is searched now.
     """
 
@@ -207,10 +207,10 @@ class HyperparameterPredictor:
         self._space = space
         self._columns = ParameterColumns(JointSpace(space.space, past.hyperparameters))
         self._trials = self._scaled(np.concatenate([X, past.coordinates], axis=1))
-        self._alpha = past.alpha * weights
+        self._alpha = past.alpha.unsqueeze(1) * weights
 
     def __call__(self, rows: np.ndarray) -> Tensor:
-        """Predict for ``n`` rows of the space that is searched: ``n``."""
+        """Predict for ``n`` rows of the space that is searched: ``n x C``."""
         mine = self._scaled(self._as_past(rows))
         parts = [
             matern(squared_distance(m, self._trials)) @ self._alpha for m in mine.split(_CHUNK)

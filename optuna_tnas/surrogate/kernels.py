@@ -87,9 +87,13 @@ class FeatureInputs:
         deep = squared[..., self.blocks.latents].sum(dim=-1)
         return matern(deep), gaussian(squared[..., self.blocks.structure].sum(dim=-1))
 
+    def predictions(self, x: Tensor) -> Tensor:
+        """Take the past studies' predictions: ``... x n x d`` -> ``... x n x C``."""
+        return self.features(x)[..., self.blocks.predictions]
+
     def prior_mean(self, x: Tensor) -> Tensor:
-        """Take the past studies' prediction: ``... x n x d`` -> ``... x n``; 0 without a past."""
-        return self.features(x)[..., self.blocks.prior_mean].sum(dim=-1)
+        """Add up the past studies' predictions: ``... x n x d`` -> ``... x n``."""
+        return self.predictions(x).sum(dim=-1)
 
     def parameters(self, x: Tensor, relevances: Tensor) -> Tensor:
         """Scale the parameters' columns by their relevances: ``D`` -> ``... x n x C``."""
@@ -102,12 +106,12 @@ class FeatureInputs:
 
 
 class TransferKernel(Kernel):
-    """``c + s mu(x) mu(x') + v_1 R_1(x, x') + v_2 R_2(x, x') + v_3 R_3(x, x')``.
+    """``c + s sum_q mu_q(x) mu_q(x') + v_1 R_1(x, x') + v_2 R_2(x, x') + v_3 R_3(x, x')``.
 
-    ``c`` and ``s`` are the prior variances of a constant mean and of the weight of the past
-    studies' joint prediction ``mu``; ``R_1`` reads the latents, ``R_2`` the structure. ``R_3`` is
-    there where hyper-parameters are searched too: a Matern kernel of all parameters, each with a
-    relevance of its own.
+    ``c`` and ``s`` are the prior variances of a constant mean and of the weight of each of the
+    past studies' predictions ``mu_q``; ``R_1`` reads the latents, ``R_2`` the structure. ``R_3``
+    is there where hyper-parameters are searched too: a Matern kernel of all parameters, each with
+    a relevance of its own.
 
     Args:
         inputs: Reads the kernel's inputs.
@@ -161,15 +165,15 @@ class TransferKernel(Kernel):
 
     def fixed(self, x1: Tensor, x2: Tensor, diag: bool = False) -> Tensor:
         """Compute the part that has no scale to fit: ``... x n x m``, or ``... x n``."""
-        mine, other = self._inputs.prior_mean(x1), self._inputs.prior_mean(x2)
-        if not diag:
-            mine, other = mine.unsqueeze(-1), other.unsqueeze(-2)
-        return torch.add((self._weight_variance * mine) * other, self._mean_variance)
+        mine, other = self._inputs.predictions(x1), self._inputs.predictions(x2)
+        products = (mine * other).sum(dim=-1) if diag else mine @ other.mT
+        return products.mul_(self._weight_variance).add_(self._mean_variance)
 
     def weighted_sum(self, alpha: Tensor, x1: Tensor, x2: Tensor) -> Tensor:
         """Compute ``alpha^T k(x1, x2)`` without the ``n x m`` covariance: ``n`` -> ``m``."""
-        mine, other = self._inputs.prior_mean(x1), self._inputs.prior_mean(x2)
-        total = self._weight_variance * (alpha @ mine) * other + self._mean_variance * alpha.sum()
+        mine, other = self._inputs.predictions(x1), self._inputs.predictions(x2)
+        past = other @ (self._weight_variance * (alpha @ mine))
+        total = past + self._mean_variance * alpha.sum()
         for v, R in zip(self.variances, self._correlations(x1, x2, diag=False), strict=True):
             total += (v * alpha) @ R
         return total

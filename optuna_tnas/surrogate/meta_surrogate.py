@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from optuna_tnas import checkpoint
 from optuna_tnas.config import Config
@@ -28,6 +27,7 @@ from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.features import JointFeatures
+from optuna_tnas.surrogate.features import JointPrediction
 from optuna_tnas.surrogate.features import ListedFeatures
 from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
 from optuna_tnas.surrogate.paper import PaperModel
@@ -128,16 +128,16 @@ class MetaSurrogate:
 
     def joint_prediction(
         self, dataset: DatasetSample | None, space: JointSpace
-    ) -> Callable[[np.ndarray], Tensor] | None:
+    ) -> JointPrediction | None:
         """Build what the past studies predict for rows of a joint space; None without a past."""
         if self.past is None or self.predictor is None:
             return None
         features = FeatureMap(self.network, self.structure, self.predictor, dataset)
         if self.past.beside is None:
-            return lambda rows: features.predicted(space.split(rows)[0])
-        weights = self.predictor.relevance(dataset)[torch.from_numpy(self.past.study_index)]
+            return JointPrediction(space, features, None)
+        weights = self.predictor.weights(dataset)[torch.from_numpy(self.past.study_index)]
         beside = HyperparameterPredictor(self.past.beside, self.past.X, weights, space)
-        return lambda rows: features.predicted(space.split(rows)[0]) + beside(rows)
+        return JointPrediction(space, features, beside)
 
     @property
     def past_hyperparameters(self) -> Hyperparameters:

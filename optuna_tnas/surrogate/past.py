@@ -39,6 +39,8 @@ MAX_TRIALS = 2000  # A study's GP is conditioned on at most this many trials, dr
 # not fitted: the deep kernel has seen these very trials, so the evidence would leave nothing to
 # the structure and nothing to the noise.
 _VARIANCES, _NOISE = (0.5, 0.5), 0.1
+# Columns of predictions, each with a weight of its own in a new study. They cost memory and time.
+_MAX_COLUMNS = 32
 # Added to every similarity, so that studies equally unlike the data set count equally.
 _LEAST_SIMILARITY = 0.01
 
@@ -247,6 +249,18 @@ class PastPredictor:
             latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
             sums += weighted_correlations(matern, latents, trials, alpha @ weights[studies])
         return sums
+
+    def weights(self, sample: DatasetSample | None) -> Tensor:
+        """Weigh the past studies in the columns of predictions for a data set: ``Q x C`` float64.
+
+        Each study has a column of its own; of more than 32, studies share one.
+
+        Args:
+            sample: A sample of the data set, if known.
+        """
+        column = torch.arange(self.n_studies) % _MAX_COLUMNS
+        each = torch.eye(min(self.n_studies, _MAX_COLUMNS)).double()
+        return self.relevance(sample).unsqueeze(1) * each[column]
 
     @torch.no_grad()
     def relevance(self, sample: DatasetSample | None) -> Tensor:

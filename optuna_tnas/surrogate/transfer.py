@@ -1,11 +1,11 @@
 """The default model of a study: what the past predicts, and a residual that can unlearn it.
 
-With the study's unit ``g``, the past studies' joint prediction ``mu`` and the correlations
-``R_j``::
+With the study's unit ``g``, the past studies' predictions ``mu_q``, each times its relevance, and
+the correlations ``R_j``::
 
-    y = g (c + w mu + f) + noise,    f ~ GP(0, sum_j v_j R_j)
+    y = g (c + sum_q w_q mu_q + f) + noise,    f ~ GP(0, sum_j v_j R_j)
 
-The constant ``c`` and the weight ``w`` of the past have normal priors and are integrated out.
+The constant ``c`` and the weights ``w_q`` have normal priors and are integrated out.
 Where hyper-parameters are searched beside the architecture, one more ``R_j`` reads all parameters,
 each with a relevance of its own.
 """
@@ -37,11 +37,11 @@ MEAN_VARIANCE = 100.0
 
 @dataclass(frozen=True)
 class WeightPrior:
-    """Normal prior of the past's weight ``w``: a hypothesis on what the past says.
+    """Normal prior of the past studies' weights ``w_q``: a hypothesis on what the past says.
 
     Attributes:
-        mean: Its mean.
-        variance: Its variance.
+        mean: Mean of each.
+        variance: Variance of their mean; that of each of Q independent ones is Q times as large.
     """
 
     mean: float
@@ -60,8 +60,8 @@ class TransferModel:
     """Two GPs on a study, weighed by their evidence: the past is related to it, or unrelated.
 
     Args:
-        features: Latents, structure and the past's prediction on one data set.
-        hypotheses: Priors of the past's weight; the first one alone without a past.
+        features: Latents, structure and the past's predictions on one data set.
+        hypotheses: Priors of the past's weights; the first one alone without a past.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class TransferModel:
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         distances = Distances.of(inputs, x)
-        hypotheses = self._hypotheses if inputs.blocks.has_past else self._hypotheses[:1]
+        hypotheses = self._hypotheses if inputs.blocks.n_predictions else self._hypotheses[:1]
         gps = [fit_transfer_gp(inputs, x, y, distances, prior) for prior in hypotheses]
         return Mixture(*gps)
 
@@ -136,10 +136,10 @@ def evidence(
     inputs: FeatureInputs, x: Tensor, y: Tensor, distances: Distances, prior: WeightPrior
 ) -> Evidence:
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
-    predicted = inputs.prior_mean(x)
-    fixed = MEAN_VARIANCE + prior.variance * torch.outer(predicted, predicted)
+    predicted = inputs.predictions(x)
+    fixed = MEAN_VARIANCE + _weight_variance(inputs, prior) * predicted @ predicted.mT
     center = center_of(len(distances.differences))
-    mean = prior.mean * predicted
+    mean = prior.mean * predicted.sum(dim=1)
     return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
 
 
@@ -147,12 +147,17 @@ def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> Transf
     """Build the kernel in the outcomes' own unit."""
     squared = scales.unit**2
     variances = [squared * v for v in scales.variances]
-    fixed = (squared * MEAN_VARIANCE, squared * prior.variance)
+    fixed = (squared * MEAN_VARIANCE, squared * _weight_variance(inputs, prior))
     return TransferKernel(inputs, variances, *fixed, scales.relevances).double()
 
 
+def _weight_variance(inputs: FeatureInputs, prior: WeightPrior) -> float:
+    """Prior variance of each prediction's weight."""
+    return prior.variance * inputs.blocks.n_predictions
+
+
 class PastMean(Mean):
-    """The past studies' prediction times a weight.
+    """The sum of the past studies' predictions times a weight.
 
     Args:
         inputs: Reads the mean's inputs.

@@ -70,7 +70,7 @@ def test_tnas_begins_where_the_past_was_good(rows: list[Row], storage: str) -> N
     first = history.space.encode(study.trials[0].params)[None]
     features = surrogate.study_model(None).features
     X = history.space.enumerate()
-    predicted = [features(rows)[:, features.blocks.prior_mean].sum(dim=1) for rows in (first, X)]
+    predicted = [features(rows)[:, features.blocks.predictions].sum(dim=1) for rows in (first, X)]
     assert (predicted[1] > predicted[0]).double().mean() < 0.01
 
 

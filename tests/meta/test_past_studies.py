@@ -26,7 +26,7 @@ CONV = 2
 
 def prediction(surrogate: MetaSurrogate, dataset: DatasetSample | None = None) -> np.ndarray:
     features = surrogate.study_model(dataset).features
-    return features(surrogate.space.enumerate())[:, features.blocks.prior_mean].sum(dim=1).numpy()
+    return features(surrogate.space.enumerate())[:, features.blocks.predictions].sum(dim=1).numpy()
 
 
 def learn(surrogate: MetaSurrogate, *tasks: Task) -> None:

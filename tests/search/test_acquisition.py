@@ -40,7 +40,7 @@ pytestmark = [
 
 NAMES: tuple[AcquisitionName, ...] = ("qei", "qlogei", "ucb")
 NO_PENDING = torch.empty(0, 3, dtype=torch.double)
-INPUTS_OF = {n: FeatureInputs(Blocks.of_widths(3 - n, prior_mean=n)) for n in (1, 2)}
+INPUTS_OF = {n: FeatureInputs(Blocks.of_widths(3 - n, predictions=n)) for n in (1, 2)}
 INPUTS = FeatureInputs(Blocks.of_widths(3))
 
 

@@ -32,7 +32,7 @@ def test_prior_mean_and_fit_are_the_models_on_plain_features(
     features, y = model.features(X), torch.from_numpy(np.linspace(-1, 1, len(X)))
     # Of equal networks a table holds the first one, whose choices may differ.
     first = features if kind is EvolutionarySearch else search._inputs.features(search.inputs(X))
-    expected = first[:, model.features.blocks.prior_mean].sum(dim=1)
+    expected = first[:, model.features.blocks.predictions].sum(dim=1)
     torch.testing.assert_close(search.prior_mean(search.inputs(X)), expected)
     plain = model.fit(FeatureInputs(model.features.blocks), first, y)
     torch.testing.assert_close(

@@ -10,15 +10,15 @@ from optuna_tnas.surrogate.kernels import FeatureInputs
 
 def test_blocks_lie_side_by_side() -> None:
     x = torch.arange(12.0).view(2, 6)
-    blocks = Blocks.of_widths(3, 2, 1)
+    blocks = Blocks.of_widths(3, 1, 2)
     assert x[:, blocks.latents].tolist() == [[0, 1, 2], [6, 7, 8]]
-    assert x[:, blocks.structure].tolist() == [[3, 4], [9, 10]]
-    assert x[:, blocks.prior_mean].tolist() == [[5], [11]]
-    assert blocks.has_past
-    assert FeatureInputs(blocks).prior_mean(x.view(2, 1, 6)).tolist() == [[5], [11]]
+    assert x[:, blocks.structure].tolist() == [[3], [9]]
+    assert x[:, blocks.predictions].tolist() == [[4, 5], [10, 11]]
+    assert blocks.n_predictions == 2
+    assert FeatureInputs(blocks).prior_mean(x.view(2, 1, 6)).tolist() == [[9], [21]]
 
 
 def test_without_a_past_the_prior_mean_is_zero() -> None:
     for blocks in (Blocks.of_widths(6), Blocks.of_widths(2, 4)):
-        assert not blocks.has_past
+        assert blocks.n_predictions == 0
         assert FeatureInputs(blocks).prior_mean(torch.ones(2, 6)).tolist() == [0, 0]

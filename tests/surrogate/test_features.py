@@ -38,17 +38,17 @@ def test_blocks_hold_latents_structure_and_the_prediction(
         latents = LatentMap(network, sample)(X) / network.hyperparameters.lengthscale
         torch.testing.assert_close(x[:, blocks.latents], latents)
         torch.testing.assert_close(x[:, blocks.structure], surrogate.structure(X))
-        weighted = past(X) @ past.relevance(sample)
-        torch.testing.assert_close(x[:, blocks.prior_mean].flatten(), weighted)
+        weighted = past(X) * past.relevance(sample)
+        torch.testing.assert_close(x[:, blocks.predictions], weighted)
         assert x.dtype == torch.double
-        assert x.shape[1] == blocks.prior_mean.stop
+        assert x.shape[1] == blocks.predictions.stop
 
 
 def test_without_a_past_nothing_is_predicted(surrogate: MetaSurrogate) -> None:
     X = surrogate.space.enumerate()
     features = FeatureMap(surrogate.network, surrogate.structure, None, None)
     assert features(X).shape == (len(X), features.blocks.structure.stop)
-    assert not features.blocks.has_past
+    assert not features.blocks.n_predictions
 
 
 def test_latents_depend_on_the_data_set_and_repeat(

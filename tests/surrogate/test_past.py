@@ -124,6 +124,18 @@ def test_relevance_is_the_mean_correlation_of_the_trials_on_both_data_sets(
         )
 
 
+def test_studies_share_columns_of_predictions_where_there_are_many(
+    surrogate: MetaSurrogate, studies: list[Study], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict = predictor(surrogate, studies)
+    relevance = predict.relevance(None)
+    torch.testing.assert_close(predict.weights(None), relevance.diag())
+    monkeypatch.setattr(past, "_MAX_COLUMNS", 2)
+    shared = predict.weights(None)
+    assert (shared > 0).tolist() == [[True, False], [False, True]] * 2 + [[True, False]]
+    torch.testing.assert_close(shared.sum(dim=1), relevance)
+
+
 def test_unknown_data_set_is_like_all_known_ones(
     surrogate: MetaSurrogate, studies: list[Study]
 ) -> None:

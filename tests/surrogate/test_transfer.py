@@ -32,8 +32,8 @@ from tests.fixtures.trials import transfer
 from tests.fixtures.trials import wavy
 
 
-def of_widths(latents: int, structure: int, prior_mean: int) -> FeatureInputs:
-    return FeatureInputs(Blocks.of_widths(latents, structure, prior_mean))
+def of_widths(latents: int, structure: int, predictions: int) -> FeatureInputs:
+    return FeatureInputs(Blocks.of_widths(latents, structure, predictions))
 
 
 ALONE = of_widths(2, 1, 0)
@@ -73,25 +73,39 @@ def test_few_trials_turn_the_past_around() -> None:
     assert sum(r < -0.9 for r in found) >= 6
 
 
+@pytest.mark.parametrize("n_studies", [1, 2])
 @pytest.mark.parametrize("n", [1, 2, 12])
-def test_weight_of_the_past_is_that_of_bayesian_regression(n: int) -> None:
+def test_weights_of_the_past_are_those_of_bayesian_regression(n: int, n_studies: int) -> None:
     """Far from all trials in latents and structure, only the constant and the past are left."""
+    inputs = of_widths(3 - n_studies, 1, n_studies)
     x = random_features(n + 1, seed=1)[:n]
     y = torch.from_numpy(np.random.default_rng(2).standard_normal(n))
-    gp = transfer(x, y)
-    e = evidence_of(FEATURES, x, y, RELATED)
+    gp = transfer(x, y, inputs)
+    e = evidence_of(inputs, x, y, RELATED)
     scales = e.fit().scales
     terms = zip(scales.variances, e.correlations.numpy(), strict=True)
     residual = sum(v * R for v, R in terms) + scales.noise * np.eye(n)
-    design = np.stack([np.ones(n), x[:, -1].numpy()], axis=1)
+    past = x[:, -n_studies:].numpy()
+    design = np.column_stack([np.ones(n), past])
     inverse = np.linalg.inv(residual)
-    precision = design.T @ inverse @ design + np.diag([1 / MEAN_VARIANCE, 1 / RELATED.variance])
-    target = y.numpy() / scales.unit - RELATED.mean * x[:, -1].numpy()
-    constant, weight = np.linalg.solve(precision, design.T @ inverse @ target)
-    far = torch.tensor([[1e3, 1e3, 1e3, 0.0], [1e3, 1e3, 1e3, 1.0]]).double()
+    variances = [MEAN_VARIANCE, *n_studies * [n_studies * RELATED.variance]]
+    precision = design.T @ inverse @ design + np.diag(1 / np.array(variances))
+    target = y.numpy() / scales.unit - RELATED.mean * past.sum(axis=1)
+    constant, *weights = np.linalg.solve(precision, design.T @ inverse @ target)
+    far = torch.full((n_studies + 1, 4), 1e3).double()
+    far[:, -n_studies:] = torch.eye(n_studies + 1)[:, 1:]
     mean = gp.posterior(far.unsqueeze(-2)).mean.flatten() / scales.unit
     assert float(mean[0]) == pytest.approx(constant)
-    assert float(mean[1] - mean[0]) == pytest.approx(RELATED.mean + weight)
+    assert (mean[1:] - mean[0]).tolist() == pytest.approx([RELATED.mean + w for w in weights])
+
+
+def test_trials_tell_which_past_study_is_right() -> None:
+    for seed in range(8):
+        x, y = predicted(10, 1.0, seed)  # by the last one of two
+        gp = transfer(x, y, of_widths(1, 1, 2))
+        far = torch.tensor([[1e3, 1e3, 0, 0], [1e3, 1e3, 1, 0], [1e3, 1e3, 0, 1]]).double()
+        nothing, wrong, right = gp.posterior(far.unsqueeze(-2)).mean.flatten().tolist()
+        assert right - nothing > 2 * abs(wrong - nothing)
 
 
 def test_unit_does_not_change_what_is_found() -> None:

@@ -35,7 +35,7 @@ def test_a_resumed_run_repeats_itself(method: str, setting: Setting) -> None:
 
 
 def test_each_part_makes_a_difference(setting: Setting) -> None:
-    disagreeing = (*setting.history, small.past("c", 2, sign=-1.0))
+    disagreeing = (*setting.history, small.past("c", 5, sign=-1.0))
     setting = replace(setting, history=disagreeing)
     found = {method: search_unrelated(setting, method) for method in (*METHODS, "tnas")}
     assert len(METHODS) == 5
@@ -51,7 +51,7 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     X = SPACE.sample(20, np.random.default_rng(0))
     whole = meta_trained(setting, "default")
     expected, blocks = inputs(whole, X), whole.study_model(None).features.blocks
-    latents, structure, prior_mean = blocks.latents, blocks.structure, blocks.prior_mean
+    latents, structure, predicted = blocks.latents, blocks.structure, blocks.predictions
     shallow = inputs(_parts.without_deep_kernel(setting), X)
     assert not shallow[:, latents].any()
     assert torch.equal(shallow[:, structure], expected[:, structure])
@@ -60,10 +60,10 @@ def test_what_is_left_out_is_constant_and_the_rest_as_it_was(setting: Setting) -
     assert not flat[:, left.structure].any()
     assert torch.equal(flat[:, left.latents], expected[:, latents])
     new = inputs(_parts.without_past(setting), X)
-    assert torch.equal(new, expected[:, : prior_mean.start])
-    for other, place in ((shallow, prior_mean), (flat, left.prior_mean)):
+    assert torch.equal(new, expected[:, : predicted.start])
+    for other, place in ((shallow, predicted), (flat, left.predictions)):
         assert (other[:, place].std(dim=0) > 0).all()
-        assert not torch.allclose(other[:, place], expected[:, prior_mean])
+        assert not torch.allclose(other[:, place], expected[:, predicted])
 
 
 def fitted(surrogate: MetaSurrogate, X: np.ndarray, y: Tensor) -> Mixture:
