@@ -13,6 +13,7 @@ import tomllib
 import venv
 
 import pytest
+import yaml
 
 import optuna_tnas
 
@@ -112,3 +113,24 @@ def test_every_dependency_has_a_lowest_version() -> None:
     lines = run(sys.executable, ROOT / ".ci" / "minimum.py", "torch", cwd=ROOT).split()
     assert len(lines) == len(PROJECT["dependencies"]) - 1
     assert all(re.fullmatch(r"[\w-]+==[\d.]+", line) for line in lines)
+
+
+# --- the workflows --------------------------------------------------------------------------
+
+
+def steps(workflow: str) -> list[str]:
+    """The commands of all jobs."""
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / workflow).read_text("utf-8"))["jobs"]
+    return [step["run"] for job in jobs.values() for step in job["steps"] if "run" in step]
+
+
+def test_workflows_and_ci_test_what_is_there() -> None:
+    """A renamed test would be tested no longer, or break the workflow unseen."""
+    commands = [*steps("tests.yml"), *(ROOT / ".ci" / "run").read_text("utf-8").splitlines()]
+    named = {path for line in commands for path in re.findall(r"(?<= )tests/[\w/.]+", line)}
+    assert {"tests/surrogate", "tests/test_storages.py"} <= named
+    assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_a_release_builds_and_checks_as_these_tests_do() -> None:
+    assert {"python -m build", "python -m twine check --strict dist/*"} <= {*steps("release.yml")}
