@@ -34,6 +34,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.studies import trials
 
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are killed by a signal")
 
 N_TRIALS = 30

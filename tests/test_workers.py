@@ -15,6 +15,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
 
+
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the workers are forked")
 
 
