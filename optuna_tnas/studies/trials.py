@@ -127,10 +127,18 @@ class FinishedTrials:
         kept = self._constraints.setdefault(study._storage, {})
         for trial in trials:
             if trial._trial_id not in kept:
-                kept[trial._trial_id] = trial.constraints or _UNCONSTRAINED
+                kept[trial._trial_id] = _constraints(trial) or _UNCONSTRAINED
         found = [kept[trial._trial_id] for trial in trials]
         names = sorted(set().union(*found))
         return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
+
+
+def _constraints(trial: FrozenTrial) -> dict[str, float]:
+    """Return a trial's constraints, without what is no number."""
+    try:
+        return {n: v for n, v in trial.constraints.items() if isinstance(v, int | float)}
+    except TypeError:  # the attribute is no list
+        return {}
 
 
 def read_study(
