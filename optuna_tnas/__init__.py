@@ -5,6 +5,7 @@ TNAS, "Transfer NAS with meta-learned Bayesian surrogates" (Shala et al., ICLR 2
 """
 
 from importlib import import_module
+from importlib.metadata import version
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -42,6 +43,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("optuna-tnas")  # of the package that is installed, from pyproject.toml
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
-import logging
 from pathlib import Path
 from threading import Lock
 import time
@@ -15,6 +14,7 @@ import zlib
 
 import numpy as np
 from optuna.distributions import BaseDistribution
+from optuna.logging import get_logger
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.study import Study
@@ -26,6 +26,7 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
+from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
 from optuna_tnas.search.constraints import KnownConstraint
@@ -46,13 +47,20 @@ from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(f"optuna.{__name__}")  # so that Optuna's verbosity and handler apply
 
 # How often a worker looks for another architecture after others claimed its choice. Each time,
 # one of them gets what it chose, so only more workers than this could exhaust it.
 _MAX_CLAIMS = 100
 # How often an architecture whose trials fail may come again, by ``failed_trials``.
 _N_RETRIES = {"avoid": 0, "retry": 2}
+# The words of Optuna's own samplers, and the reason.
+_INDEPENDENT = (
+    "The parameter `%s` in Trial#%d is sampled independently using `%s` instead of `TNASSampler`, "
+    "potentially degrading the optimization performance. This fallback happened because %s. You "
+    "can suppress this warning by setting `warn_independent_sampling` to `False` in the "
+    "constructor of `TNASSampler` if this independent sampling is intended behavior."
+)
 
 
 class TNASSampler(BaseSampler):
@@ -75,7 +83,11 @@ class TNASSampler(BaseSampler):
         device: Where the encoders run; the Gaussian process stays on the CPU.
         independent_sampler: For parameters that no earlier trial was asked for, instead of what
             past studies say of them; random unless given.
-        warn_independent_sampling: Whether to warn of such parameters.
+        warn_independent_sampling: Whether to warn of such parameters, once a trial has finished.
+        n_startup_trials: Trials, at most, before the acquisition function decides; the
+            surrogate's ``config.n_warm_start`` unless given. The first trials are the best by the
+            past studies' prediction and architectures that cover them, or random ones without a
+            past. As long as no trial has completed, all are such.
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
         failed_trials: ``"avoid"``: an architecture whose trial failed is not suggested again, as
             one that needs too much memory. ``"retry"``: it is until it has failed three times,
@@ -87,8 +99,8 @@ class TNASSampler(BaseSampler):
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
-        OptunaTNASError: If there is no such acquisition or way with failed trials, or the seed is
-            negative or no integer.
+        OptunaTNASError: If there is no such acquisition or way with failed trials, or the seed or
+            ``n_startup_trials`` is negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
         ConstraintError: If the constraints are no mapping of names to functions.
     """
@@ -104,16 +116,25 @@ class TNASSampler(BaseSampler):
         device: torch.device | str | None = None,
         independent_sampler: BaseSampler | None = None,
         warn_independent_sampling: bool = True,
+        n_startup_trials: int | None = None,
         allow_repeats: bool = False,
         failed_trials: Literal["avoid", "retry"] = "avoid",
         known_constraints: Mapping[str, KnownConstraint] | None = None,
     ) -> None:
         check_acquisition(acquisition)
+        for name, given in {
+            "failed_trials": failed_trials != "avoid",
+            "known_constraints": known_constraints is not None,
+        }.items():
+            if given:
+                warn_experimental(f"Argument `{name}`")
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
         constraints = KnownConstraints(surrogate.space, known_constraints)
-        self._suggester = Suggester(surrogate, dataset, acquisition, constraints)
-        self._seed = _entropy() if seed is None else _checked_seed(seed)
+        if n_startup_trials is not None:
+            n_startup_trials = _checked_count("n_startup_trials", n_startup_trials)
+        self._suggester = Suggester(surrogate, dataset, acquisition, constraints, n_startup_trials)
+        self._seed = _entropy() if seed is None else _checked_count("seed", seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
@@ -153,8 +174,11 @@ class TNASSampler(BaseSampler):
         self._lock = Lock()
 
     def reseed_rng(self) -> None:
-        """Forget the seed, as Optuna asks for between threads."""
-        self._seed = _entropy()
+        """Passed on to the independent sampler.
+
+        Optuna asks for it between threads, so that they do not draw the same. Here each trial's
+        number makes its draws differ, and the seed stays.
+        """
         if self._independent_sampler is not None:
             self._independent_sampler.reseed_rng()
 
@@ -274,15 +298,20 @@ class TNASSampler(BaseSampler):
             planned = self._planned_value(trial, param_name, param_distribution)
             if planned is not None:
                 return planned
-        if self._warn_independent_sampling and trial.number > 0:
-            _logger.warning(
-                "The parameter %r in trial %d is sampled independently, because it is not in the "
-                "sampler's search space. Set warn_independent_sampling=False if this is intended.",
-                param_name,
-                trial.number,
-            )
+        if self._warn_independent_sampling and trials.any_finished(study):
+            self._warn_of_independent_sampling(trial, param_name)
         sampler = self._independent_sampler or self._random_sampler(trial, param_name)
         return sampler.sample_independent(study, trial, param_name, param_distribution)
+
+    def _warn_of_independent_sampling(self, trial: FrozenTrial, name: str) -> None:
+        joint = self._suggester.surrogate.config.searches_hyperparameters
+        reason = (
+            "no other trial of the study was asked for it"
+            if joint
+            else "the preset `paper` has no hyper-parameters in its model"
+        )
+        used = type(self._independent_sampler or RandomSampler()).__name__
+        _logger.warning(_INDEPENDENT, name, trial.number, used, reason)
 
     def _planned_value(
         self, trial: FrozenTrial, name: str, distribution: BaseDistribution
@@ -327,6 +356,7 @@ class TNASSampler(BaseSampler):
             SpaceError: If parameters are none of the space's.
         """
         _refuse_multi_objective(study)
+        warn_experimental("`TNASSampler.predict`")
         space = self._search_space(
             {**self.space.distributions(), **self._hyperparameters(study, None).distributions}
         )
@@ -408,10 +438,12 @@ def _retries(failed_trials: str) -> int:
     return _N_RETRIES[failed_trials]
 
 
-def _checked_seed(seed: object) -> int:
-    if not isinstance(seed, int | np.integer) or seed < 0:
-        raise OptunaTNASError(f"seed cannot be {seed!r}; give a whole number, 0 or more, or None.")
-    return int(seed)
+def _checked_count(name: str, number: object) -> int:
+    if not isinstance(number, int | np.integer) or number < 0:
+        raise OptunaTNASError(
+            f"{name} cannot be {number!r}; give a whole number, 0 or more, or None."
+        )
+    return int(number)
 
 
 def _entropy() -> int:

@@ -32,6 +32,7 @@ from tests.workers import open_storage
 pytest_plugins = ["tests.fixtures.surrogates", "tests.fixtures.tasks"]
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
+optuna.logging.enable_propagation()  # to pytest's caplog
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.features import LatentMap
 from optuna_tnas.surrogate.past import PastStudies
+from tests.fuzz import fuzz
 from tests.small_config import SMALL
 
 
@@ -261,6 +262,14 @@ def test_flipped_bits_never_change_a_weight(path: Path) -> None:
         else:  # the bit was one of the padding's
             assert all(torch.equal(value, expected[name]) for name, value in loaded.items())
     assert n_refused > 75
+
+
+def test_random_mutations_are_sound_or_refused(tmp_path: Path) -> None:
+    """``python -m tests.fuzz N SEED`` tries more; a file that fails stays in the folder."""
+    outcomes = fuzz(400, 0, tmp_path)
+    assert outcomes.total() == 400
+    assert len(outcomes) >= 4  # several layers refuse
+    assert outcomes["sound"] < 40
 
 
 @pytest.mark.parametrize(

@@ -175,6 +175,13 @@ def test_map_of_the_code_names_what_is_there(name: str) -> None:
     assert named and not missing
 
 
+def test_faults_name_tests_that_exist() -> None:
+    rows = [line for line in text_of(ROOT / "docs" / "faults.md").splitlines() if ".py`" in line]
+    named = {path for row in rows for path in re.findall(r"`([\w/]+\.py)`", row)}
+    assert len(named) > 5
+    assert [path for path in named if not (ROOT / "tests" / path).is_file()] == []
+
+
 def test_map_of_the_code_has_every_room() -> None:
     folders = {p.parent.name for p in (ROOT / "optuna_tnas").glob("*/__init__.py")}
     for name in ("README.md", "docs/architecture.md"):

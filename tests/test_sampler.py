@@ -5,20 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 import logging
 import math
 from pathlib import Path
 import pickle
 import subprocess
 import sys
+import time
 from typing import Any
+import warnings
 
 import numpy as np
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.pruners import HyperbandPruner
 from optuna.samplers import BaseSampler
 from optuna.samplers import PartialFixedSampler
 from optuna.samplers import RandomSampler
+from optuna.samplers import TPESampler
+from optuna.samplers._base import _INDEPENDENT_SAMPLING_WARNING_TEMPLATE
 from optuna.study import Study
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
@@ -33,6 +39,7 @@ from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
+from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import DeclaredSpace
@@ -59,6 +66,12 @@ class TestWithoutCheckpoint(_Suites):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: TNASSampler(space=NASBench201Space(), seed=0)
+
+
+class TestWithoutStartup(_Suites):
+    @pytest.fixture
+    def sampler(self) -> Callable[[], BaseSampler]:
+        return lambda: TNASSampler(space=NASBench201Space(), seed=0, n_startup_trials=0)
 
 
 class TestWithCheckpoint(_Suites):
@@ -123,22 +136,48 @@ def test_minimizing_mirrors_maximizing():
     assert [t.value for t in down.trials] == [-t.value for t in up.trials]
 
 
-def test_reseeding_changes_the_suggestions_and_reaches_the_independent_sampler():
+def test_reseeding_keeps_the_seed_and_reaches_the_independent_sampler():
     def objective(trial: Trial) -> float:
-        return objective_of(CUBE)(trial) + trial.suggest_float("rate", **RATE)
+        return objective_of(CUBE)(trial) + trial.suggest_float(f"rate_{trial.number}", **RATE)
 
     def run(reseed: bool) -> tuple[list[Any], list[float]]:
         inner = RandomSampler(seed=0)
         sampler = sampler_of(CUBE, independent_sampler=inner, warn_independent_sampling=False)
         if reseed:
             sampler.reseed_rng()
-        found = params(search(sampler, objective, 5))
-        return found, [p.pop("rate") for p in found]
+        found = params(search(sampler, objective, 3))
+        return found, [p.pop(f"rate_{n}") for n, p in enumerate(found)]
 
     (cells, rates), (other_cells, other_rates) = run(False), run(True)
     assert run(False) == (cells, rates)
-    assert cells != other_cells
-    assert rates != other_rates
+    assert cells == other_cells
+    assert all(a != b for a, b in zip(rates, other_rates, strict=True))
+
+
+@pytest.mark.parametrize("n_jobs", [2, 4])
+def test_in_threads_random_starts_depend_on_the_seed_alone(n_jobs):
+    """Whatever the order in which trials end, as long as the acquisition does not decide."""
+
+    def run(n_jobs: int, seed: int = 0) -> list[dict[str, Any]]:
+        space, delays = NASBench201Space(), np.random.default_rng()
+
+        def objective(trial: Trial) -> float:
+            value = objective_of(space)(trial)
+            time.sleep(delays.uniform(0, 0.01))
+            return value + trial.suggest_float("rate", **RATE)
+
+        sampler = sampler_of(space, seed, n_startup_trials=12, warn_independent_sampling=False)
+        found = params(search(sampler, objective, 12, n_jobs=n_jobs))
+        return [{n: p[n] for n in space.distributions()} for p in found]
+
+    assert run(n_jobs) == run(n_jobs) == run(1) != run(n_jobs, seed=1)
+
+
+def test_in_threads_the_warm_start_is_taken_whole(checkpoint):
+    warm_start = {tuple(row) for row in MetaSurrogate.load(checkpoint).warm_start}
+    space = NASBench201Space()
+    study = search(TNASSampler.load(checkpoint), objective_of(space), 3, n_jobs=3)
+    assert {tuple(space.encode(p)) for p in params(study)} == warm_start
 
 
 def test_a_pickled_sampler_goes_on_the_same():
@@ -465,7 +504,25 @@ def test_a_hyperparameter_that_comes_late_is_sampled_with_a_warning_once(caplog)
     study = search(sampler_of(CELLS), with_late_rate, 8)
     assert ["rate" in t.params for t in study.trials] == 3 * [False] + 5 * [True]
     (message,) = warnings_in(caplog)
-    assert "'rate' in trial 3" in message
+    assert message == _INDEPENDENT_SAMPLING_WARNING_TEMPLATE.format(
+        param_name="rate",
+        trial_number=3,
+        independent_sampler_name="RandomSampler",
+        sampler_name="TNASSampler",
+        fallback_reason="no other trial of the study was asked for it",
+    )
+
+
+def test_the_warning_of_the_published_model_has_its_reason_and_comes_after_the_first_trial(caplog):
+    sampler = TNASSampler(
+        MetaSurrogate(CELLS, replace(SMALL, gp="paper")),
+        seed=0,
+        independent_sampler=TPESampler(seed=0),
+    )
+    search(sampler, with_rate, 3)
+    messages = warnings_in(caplog)
+    assert [f"Trial#{n}" in m for n, m in enumerate(messages, 1)] == [True, True]
+    assert all("TPESampler" in m and "`paper` has no hyper-parameters" in m for m in messages)
 
 
 def test_the_warning_can_be_switched_off(caplog):
@@ -494,6 +551,102 @@ def test_conditional_layers_are_sampled_jointly(caplog):
 def test_an_objective_that_ignores_the_space_is_told_so(caplog):
     search(sampler_of(CELLS), lambda t: t.suggest_float("rate", **RATE), 12)
     assert sum("'op_a', 'op_b'" in message for message in warnings_in(caplog)) == 1
+
+
+# --- what Optuna's switches reach -----------------------------------------------------------
+
+
+def test_optunas_verbosity_and_handler_reach_the_log(capsys):
+    def run() -> str:
+        optuna.logging.disable_default_handler()
+        optuna.logging.enable_default_handler()  # writes to what is captured now
+        search(sampler_of(CELLS), with_late_rate, 4)
+        return capsys.readouterr().err
+
+    handler = optuna.logging._default_handler
+    assert isinstance(handler, logging.StreamHandler)
+    stream = handler.setStream(sys.stderr)
+    try:
+        assert "independently" in run()
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        assert run() == ""
+    finally:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        handler.setStream(stream)
+
+
+@pytest.mark.parametrize(
+    "argument", [{"failed_trials": "retry"}, {"known_constraints": {"n": lambda params: -1.0}}]
+)
+def test_experimental_arguments_say_so(argument):
+    (name,) = argument
+    with pytest.warns(ExperimentalWarning, match=name) as caught:
+        sampler_of(CELLS, **argument)
+    assert len(caught) == 1
+
+
+def test_the_plain_sampler_is_not_experimental():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ExperimentalWarning)
+        search(sampler_of(CELLS), objective_of(CELLS), 4)
+
+
+# --- how long a search starts up ------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n", [0, 1, 2, 8])
+def test_startup_trials_do_not_depend_on_the_values(n):
+    up, down = (
+        params(search(sampler_of(CUBE, n_startup_trials=n), objective_of(CUBE, sign)))
+        for sign in (1.0, -1.0)
+    )
+    assert up[: max(n, 1)] == down[: max(n, 1)]
+    assert up != down
+
+
+def test_startup_trials_are_the_surrogates_unless_given():
+    given = search(sampler_of(CUBE, n_startup_trials=SMALL.n_warm_start), objective_of(CUBE))
+    assert params(given) == params(search(sampler_of(CUBE), objective_of(CUBE)))
+
+
+def test_no_more_startup_trials_than_asked_for():
+    short = params(search(sampler_of(CUBE, n_startup_trials=1), objective_of(CUBE)))
+    long = params(search(sampler_of(CUBE, n_startup_trials=8), objective_of(CUBE)))
+    assert short[0] == long[0] and short[1:8] != long[1:8]
+
+
+@pytest.mark.parametrize("number", [-1, 1.5, "ten"])
+def test_an_impossible_number_of_startup_trials_is_refused(number):
+    with pytest.raises(OptunaTNASError, match=r"n_startup_trials cannot be .*whole number"):
+        sampler_of(CELLS, n_startup_trials=number)
+
+
+# --- several suggestions at once ------------------------------------------------------------
+
+
+def test_a_batch_is_fitted_once_and_chosen_greedily(monkeypatch):
+    n_fits, fit = 0, ExhaustiveSearch.fit
+
+    def counted(*args: Any) -> Any:
+        nonlocal n_fits
+        n_fits += 1
+        return fit(*args)
+
+    def ask(again: bool) -> list[dict[str, Any]]:
+        study = search(sampler_of(CUBE), objective_of(CUBE), 6)
+        monkeypatch.setattr(ExhaustiveSearch, "fit", counted)
+        batch = []
+        for _ in range(8):
+            if again:  # a sampler that has fitted nothing yet
+                study.sampler = pickle.loads(pickle.dumps(study.sampler))
+            batch.append(CUBE.suggest(study.ask()))
+        return batch
+
+    batch = ask(again=False)
+    assert n_fits == 1
+    assert len({tuple(p.values()) for p in batch}) == 8
+    monkeypatch.undo()
+    assert ask(again=True) == batch
 
 
 # --- studies that do not fit ----------------------------------------------------------------

@@ -21,6 +21,7 @@ import time
 from typing import Any
 from uuid import uuid4
 
+import numpy as np
 import optuna
 from optuna.storages import BaseStorage
 from optuna.study import Study
@@ -29,7 +30,12 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_tnas import TNASSampler
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces.cell import Node
+from optuna_tnas.studies import trials
 
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are killed by a signal")
 
 N_TRIALS = 30
 N_BEFORE = 15
@@ -164,3 +170,12 @@ def test_killed_within_a_trial_loses_and_repeats_nothing(
     assert outcome(completed)[:N_BEFORE] == outcome(uninterrupted)[:N_BEFORE]
     whole = [tuple(t.params.values()) for t in study.trials if len(t.params) == 6]
     assert len(whole) == len(set(whole))
+
+
+def test_a_claim_of_thousands_of_parameters_is_read_whole(study):
+    names = [f"n{i}" for i in range(5000)]
+    space = CellSpace([Node(n, ["a", "b", "c"], ["input"]) for n in names])
+    trial = study._storage.get_trial(study.ask()._trial_id)
+    (row,) = space.sample(1, np.random.default_rng(0))
+    trials.claim(study, space, trial, row)
+    assert np.array_equal(trials.read_study(study, space, None).pending, [row])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import json
 import os
 from pathlib import Path
+import sys
 from uuid import uuid4
 
 import optuna
@@ -13,6 +14,9 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 import pytest
+
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the workers are forked")
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ class Job:
 def _work(job: Job, index: int, barrier: Any, retries: Any) -> None:
     """One process's share; a failure shows in its exit code."""
     sampler = TNASSampler.load(job.checkpoint, seed=job.seed + index)
-    log = logging.getLogger("optuna_tnas.sampler")
+    log = logging.getLogger("optuna.optuna_tnas.sampler")
     log.setLevel(logging.DEBUG)
     log.addHandler(_Counter(retries))
     storage = open_storage(job.location)

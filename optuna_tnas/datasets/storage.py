@@ -87,7 +87,9 @@ def download(study: Study, artifact_store: ArtifactStore) -> bytes | None:
     found = [m.artifact_id for m in get_all_artifact_meta(study) if m.filename == _ARTIFACT_NAME]
     if not found:
         return None
-    artifact_id = study.user_attrs.get(_ARTIFACT_ID, found[-1])
+    artifact_id = study.user_attrs.get(_ARTIFACT_ID)
+    if artifact_id not in found:  # not written by :func:`upload`, or by an older version
+        artifact_id = found[-1]
     try:
         with artifact_store.open_reader(artifact_id) as reader:
             return reader.read()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-import logging
 from pathlib import Path
 
 import numpy as np
+from optuna.logging import get_logger
 from tqdm import tqdm
 
 from optuna_tnas.errors import DatasetError
@@ -18,7 +18,7 @@ MAX_SIDE = 64  # pixels; the recipe trains at 16 x 16
 # Cameras and scanners write 8, 10, 12 or 14 bits into files of 16.
 _RANGES = (255, 1023, 4095, 16383, 65535)
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(f"optuna.{__name__}")
 
 
 def is_image(path: Path) -> bool:

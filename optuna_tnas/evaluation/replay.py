@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-import logging
 
 import numpy as np
+from optuna.logging import get_logger
 from scipy.stats import spearmanr
 
 from optuna_tnas.config import Config
@@ -28,7 +28,7 @@ from optuna_tnas.surrogate.outcomes import finite
 from optuna_tnas.surrogate.past import PastPredictor
 
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(f"optuna.{__name__}")
 
 WITH, WITHOUT, RANDOM = METHODS = ("with transfer", "without", "random")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import JointSpace
@@ -40,6 +42,19 @@ _MAX_PENDING = 32
 _MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
 
 
+@dataclass(frozen=True)
+class _Fit:
+    """What was fitted to a study's trials.
+
+    Attributes:
+        mixture: The objective's GPs.
+        limits: The measured constraints, if there are some.
+    """
+
+    mixture: Mixture
+    limits: Feasibility | None
+
+
 class Suggester:
     """Suggests architectures of one space for one data set.
 
@@ -48,6 +63,7 @@ class Suggester:
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         constraints: Limits that are known before training; none unless given.
+        n_startup_trials: Instead of the surrogate's ``n_warm_start``, if given.
     """
 
     def __init__(
@@ -56,16 +72,26 @@ class Suggester:
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
         constraints: KnownConstraints | None = None,
+        n_startup_trials: int | None = None,
     ) -> None:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
+        self._n_startup_trials = n_startup_trials
         self._searches: dict[str, Search] = {}
+        self._fits: dict[tuple[object, ...], _Fit] = {}  # the last one, by what it is of
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave the searches out, which are computed anew."""
-        return {**vars(self), "_searches": {}}
+        """Leave the searches and the last fit out, which are computed anew."""
+        return {**vars(self), "_searches": {}, "_fits": {}}
+
+    @property
+    def _n_startup(self) -> int:
+        """Trials, at most, before the acquisition function decides."""
+        if self._n_startup_trials is None:
+            return self.surrogate.config.n_warm_start
+        return self._n_startup_trials
 
     def _search(self, space: SearchSpace) -> Search:
         """Return the search of a space; in a listed one all candidates are encoded here."""
@@ -107,7 +133,7 @@ class Suggester:
         """
         space = space or self.surrogate.space
         begun = len(study.X) + len(study.pending)
-        if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
+        if len(study.X) == 0 or begun < self._n_startup:
             known = self._known(space, rng)
             unused = self._unused(space, known, study, fixed)
             if self._is_beginning(study, len(unused)):
@@ -153,9 +179,8 @@ class Suggester:
             Means, higher is better, and standard deviations, without noise: ``n`` each.
         """
         search = self._search(space)
-        mixture, _ = self._fit(search, study)
         with torch.no_grad():
-            mean, variance = mixture.moments(search.inputs(rows))
+            mean, variance = self._fit(search, study).mixture.moments(search.inputs(rows))
         center, unit = unit_of(study.y)
         return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
 
@@ -182,7 +207,7 @@ class Suggester:
         """
         begun = len(study.X) + len(study.pending)
         if self.surrogate.past is None:
-            return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
+            return len(study.X) == 0 or begun < self._n_startup
         return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
 
     @cached_property
@@ -192,20 +217,24 @@ class Suggester:
         if surrogate.predictor is None or len(surrogate.warm_start) == 0:
             return 1
         size = start_size(surrogate.predictor(surrogate.warm_start))
-        return min(size, surrogate.config.n_warm_start)
+        return min(size, self._n_startup)
 
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
-        mixture, kept = self._fit(search, study)
+        fit = self._fit(search, study)
         pending = search.inputs(study.pending[-_MAX_PENDING:])
-        limits = fit_constraints(search, study, kept)
-        return Acquisition(self._acquisition, mixture, pending, seed, limits)
+        return Acquisition(self._acquisition, fit.mixture, pending, seed, fit.limits)
 
-    def _fit(self, search: Search, study: Observations) -> tuple[Mixture, np.ndarray]:
-        """Fit the objective's GPs; also return the positions of the trials that they are on."""
-        kept = informative(study.merit)
-        y = torch.from_numpy(scale_labels(study.y)[kept])
-        return search.fit(study.X[kept], y), kept
+    def _fit(self, search: Search, study: Observations) -> _Fit:
+        """Fit the GPs, unless the last fit was to the same trials: as if several are asked for."""
+        limits = ((name, values.tobytes()) for name, values in study.constraints.items())
+        key = (search, study.X.tobytes(), study.y.tobytes(), *limits)
+        if key not in self._fits:
+            kept = informative(study.merit)
+            y = torch.from_numpy(scale_labels(study.y)[kept])
+            mixture = search.fit(study.X[kept], y)
+            self._fits = {key: _Fit(mixture, fit_constraints(search, study, kept))}
+        return self._fits[key]
 
     def _unused(
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed

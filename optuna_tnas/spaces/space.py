@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution
 from optuna.trial import BaseTrial
 
 from optuna_tnas.errors import SpaceError
+from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.spaces.declaration import Choice
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.graphs import GraphBatch
@@ -70,6 +71,7 @@ class Space(ABC):
         """
         from optuna_tnas.spaces.define_by_run import DefineByRunSpace
 
+        warn_experimental("`Space.from_define_by_run`")
         return DefineByRunSpace(build, zero, n_runs)
 
     @staticmethod

@@ -11,6 +11,7 @@ from dataclasses import field
 from dataclasses import replace
 import hashlib
 from typing import Any
+from typing import Literal
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +23,13 @@ from optuna.trial import TrialState
 
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
+from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import contradictory
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
+from optuna_tnas.studies.frames import read_frame
 from optuna_tnas.studies.storage import open_storage
 from optuna_tnas.studies.trials import asked_beside
 from optuna_tnas.studies.trials import encoded
@@ -35,6 +38,7 @@ from optuna_tnas.studies.trials import values
 
 if TYPE_CHECKING:
     from optuna.artifacts._protocol import ArtifactStore
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -139,14 +143,56 @@ class MetaDataset:
             if dataset is None and artifact_store is not None:
                 dataset = DatasetSample.attached_to(study, artifact_store)
             tasks[task.name] = replace(task, dataset=dataset)
-        if not tasks:
-            reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no study at all"
-            raise HistoryError(
-                f"The history holds no study to learn from ({reasons}). A study needs at least "
-                f"two completed trials with the parameters {[p.name for p in space.parameters]}."
-            )
+        _check_usable(tasks, space, left_out)
         for name in contradictory([task.hyperparameters for task in tasks.values()]):
             left_out[f"hyper-parameter {name!r}, a number here and a choice there"] += 1
+        return cls(space, tuple(tasks.values()), dict(left_out))
+
+    @classmethod
+    def from_frames(
+        cls,
+        frames: Mapping[str, DataFrame],
+        space: Space,
+        *,
+        value: str,
+        direction: Literal["minimize", "maximize"],
+        datasets: Mapping[str, DatasetSample] | None = None,
+    ) -> MetaDataset:
+        """Read tables of runs, as W&B, MLflow, Ray Tune, NePS and Optuna export them.
+
+        A column of a parameter may have a group before its name, such as ``config.``,
+        ``params.`` or ``config/``. Cells may be text. Rows without a value, whose state (a column
+        ``state`` or ``status``) is not one of a finished run, or whose parameters are not the
+        space's, are left out.
+
+        Args:
+            frames: By the study's name, a pandas ``DataFrame`` with one row for each run.
+            space: The search space.
+            value: The column of the objective's value, with or without its group.
+            direction: Whether lower or higher values are better.
+            datasets: Samples of the data sets by study name.
+
+        Raises:
+            HistoryError: If no study is usable, the text says what was left out and why; if a
+                frame lacks the parameters or the values, or the direction is another word.
+        """
+        warn_experimental("`MetaDataset.from_frames`")
+        signs = {"minimize": -1.0, "maximize": 1.0}
+        if direction not in signs:
+            raise HistoryError(f"direction cannot be {direction!r}; give one of {[*signs]}.")
+        if not isinstance(frames, Mapping):
+            raise HistoryError(
+                f"frames is a {type(frames).__name__}; give a mapping, {{name: DataFrame}}."
+            )
+        left_out: Counter[str] = Counter()
+        tasks: dict[str, Task] = {}
+        for name, frame in frames.items():
+            X, y = read_frame(name, frame, space, value, left_out)
+            if len(y) < 2:
+                left_out["frames with fewer than two usable rows"] += 1
+                continue
+            tasks[name] = Task(name, X, signs[direction] * y, (datasets or {}).get(name))
+        _check_usable(tasks, space, left_out)
         return cls(space, tuple(tasks.values()), dict(left_out))
 
     def without(self, *names: str) -> MetaDataset:
@@ -198,6 +244,15 @@ class MetaDataset:
             for array in (task.X, task.y, *beside, *known):
                 digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
         return digest.hexdigest()[:16]
+
+
+def _check_usable(tasks: Mapping[str, Task], space: Space, left_out: Mapping[str, int]) -> None:
+    if not tasks:
+        reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no study at all"
+        raise HistoryError(
+            f"The history holds no study to learn from ({reasons}). A study needs at least "
+            f"two completed trials with the parameters {[p.name for p in space.parameters]}."
+        )
 
 
 def _trials(task: Task) -> Counter[bytes]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from itertools import compress
+from itertools import count
+import json
 from operator import and_
 import time
 from typing import Any
@@ -25,15 +28,19 @@ from optuna.trial import TrialState
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.spaces.joint import architectures_of
 from optuna_tnas.spaces.joint import SearchSpace
 
 
-# A claim is a list of choice positions rather than values: short enough for one attribute of any
-# storage, so that a reader never meets half of it. The attribute's name ends with the space's
-# fingerprint, so that claims of another space's architectures are not seen.
+# A claim is a list of choice positions rather than values, in one attribute, so that a reader
+# never meets half of it: Optuna 5's storages hold at least 65,535 bytes in one (MySQL's TEXT),
+# which is 20,000 parameters. The attribute's name ends with the space's fingerprint, so that
+# claims of another space's architectures are not seen.
 _CLAIM = "tnas:architecture:"
 # Where Optuna keeps what ``enqueue_trial`` fixed.
 _ENQUEUED = "fixed_params"
+# Where Optuna's samplers keep what they chose for a running trial, as JSON in numbered pieces.
+_RELATIVE = ("gp:relative_params", "tpe:relative_params")
 # Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
 # one write; longer only if its process died in between.
 _PATIENCE = 2.0
@@ -120,10 +127,18 @@ class FinishedTrials:
         kept = self._constraints.setdefault(study._storage, {})
         for trial in trials:
             if trial._trial_id not in kept:
-                kept[trial._trial_id] = trial.constraints or _UNCONSTRAINED
+                kept[trial._trial_id] = _constraints(trial) or _UNCONSTRAINED
         found = [kept[trial._trial_id] for trial in trials]
         names = sorted(set().union(*found))
         return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
+
+
+def _constraints(trial: FrozenTrial) -> dict[str, float]:
+    """Return a trial's constraints, without what is no number."""
+    try:
+        return {n: v for n, v in trial.constraints.items() if isinstance(v, int | float)}
+    except TypeError:  # the attribute is no list
+        return {}
 
 
 def read_study(
@@ -258,10 +273,42 @@ def architecture(trial: FrozenTrial, space: SearchSpace) -> np.ndarray | None:
 
 def _params(trial: FrozenTrial, space: SearchSpace) -> Mapping[str, Any]:
     """Return the parameters that the trial has, was enqueued with or has claimed."""
-    claim = trial.system_attrs.get(_claim_key(space))
-    if claim is None or trial.state.is_finished():
+    if trial.state.is_finished():
         return given(trial)
-    return {**space.decode(np.array(claim), inactive=True), **given(trial)}
+    return {**_relative(trial), **_claimed(trial, space), **given(trial)}
+
+
+def _claimed(trial: FrozenTrial, space: SearchSpace) -> Mapping[str, Any]:
+    """Return what the trial has claimed; nothing if that is no row of the space."""
+    claim = trial.system_attrs.get(_claim_key(space))
+    if not isinstance(claim, list):
+        return {}
+    choices = [range(len(p.choices)) for p in architectures_of(space).parameters]
+    try:
+        possible = all(c in known for c, known in zip(claim, choices, strict=False))
+        return space.decode(np.array(claim), inactive=True) if possible else {}
+    except (ArithmeticError, LookupError, TypeError, ValueError):
+        return {}  # no sampler wrote that
+
+
+def _relative(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return what another sampler chose for the trial; nothing if only a part is written yet."""
+    for key in _RELATIVE:
+        try:
+            params = json.loads("".join(_pieces(trial, key)))
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(params, dict):
+            return params
+    return {}
+
+
+def _pieces(trial: FrozenTrial, key: str) -> Iterator[str]:
+    for i in count():
+        piece = trial.system_attrs.get(f"{key}:{i}")
+        if not isinstance(piece, str):
+            return
+        yield piece
 
 
 def _check_choices(trial: FrozenTrial, space: SearchSpace) -> None:
@@ -277,7 +324,8 @@ def _check_choices(trial: FrozenTrial, space: SearchSpace) -> None:
 
 def given(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return the parameters that the trial already has: enqueued and suggested ones."""
-    return {**trial.system_attrs.get(_ENQUEUED, {}), **trial.params}
+    enqueued = trial.system_attrs.get(_ENQUEUED)
+    return {**enqueued, **trial.params} if isinstance(enqueued, dict) else trial.params
 
 
 def _claim_key(space: SearchSpace) -> str:
@@ -336,7 +384,12 @@ def _rivals(
 
 
 def _decided(trial: FrozenTrial, space: SearchSpace) -> bool:
-    """Tell whether the trial's architecture is final: Optuna stores parameters once chosen."""
-    return trial.state != TrialState.RUNNING or not space.distributions().keys().isdisjoint(
-        trial.params
+    """Tell whether the trial's architecture is final.
+
+    Optuna stores parameters once they are chosen. Without a claim, another sampler chose them.
+    """
+    return (
+        trial.state != TrialState.RUNNING
+        or trial.system_attrs.get(_claim_key(space)) is None
+        or not space.distributions().keys().isdisjoint(trial.params)
     )

@@ -66,9 +66,13 @@ def _in_another_thread(function: Callable[[int], None], argument: int) -> None:
 
 
 def _cpu() -> AbstractContextManager[object]:
-    """Nothing where it is the default: torch's own slows every operation down."""
+    """Nothing where it is the default: torch's own slows every operation down.
+
+    A tensor tells the default in every version; ``torch.get_default_device`` of 2.5 fails once a
+    default was set and unset, and does not see ``with torch.device(...)``.
+    """
     device = torch.device("cpu")
-    return nullcontext() if torch.get_default_device() == device else device
+    return nullcontext() if torch.empty(0).device == device else device
 
 
 @contextmanager

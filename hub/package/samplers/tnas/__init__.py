@@ -1,0 +1,4 @@
+from optuna_tnas import TNASSampler
+
+
+__all__ = ["TNASSampler"]
