@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
@@ -19,26 +20,38 @@ class Blocks:
         prior_mean: The past studies' prediction, one column; none without a past.
         owners: The parameter that each of the columns after these belongs to, where every
             parameter has a relevance of its own; none in a search among architectures alone.
+        known: Features known before training, as normal scores; none unless they are given.
     """
 
     latents: slice
     structure: slice
     prior_mean: slice
     owners: tuple[int, ...] = ()
+    known: slice = field(default_factory=lambda: slice(0, 0))
 
     @classmethod
     def of_widths(
-        cls, latents: int, structure: int = 0, prior_mean: int = 0, owners: Sequence[int] = ()
+        cls,
+        latents: int,
+        structure: int = 0,
+        prior_mean: int = 0,
+        owners: Sequence[int] = (),
+        known: int = 0,
     ) -> Blocks:
-        """Lay the blocks side by side in this order."""
-        ends = np.cumsum([latents, structure, prior_mean]).tolist()
-        first, second, third = (slice(a, b) for a, b in pairwise([0, *ends]))
-        return cls(first, second, third, tuple(owners))
+        """Lay the blocks side by side: of the architecture, then the prediction, then the rest."""
+        ends = np.cumsum([latents, structure, known, prior_mean]).tolist()
+        first, second, third, fourth = (slice(a, b) for a, b in pairwise([0, *ends]))
+        return cls(first, second, fourth, tuple(owners), third)
 
     @property
     def parameters(self) -> slice:
         """Numbers and one-hot choices of each parameter."""
         return slice(self.prior_mean.stop, self.prior_mean.stop + len(self.owners))
+
+    @property
+    def has_known(self) -> bool:
+        """Whether there are features known before training."""
+        return bool(self.known.stop > self.known.start)
 
     @property
     def has_past(self) -> bool:

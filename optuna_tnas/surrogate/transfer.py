@@ -88,7 +88,7 @@ class Distances:
     """What all hypotheses share of ``n`` trials.
 
     Attributes:
-        correlations: ``2 x n x n``, of latents and of structure.
+        correlations: ``J x n x n``, of latents, of structure and perhaps of known features.
         differences: ``D x n x n``, squared, in each parameter that has a relevance.
     """
 
@@ -138,7 +138,7 @@ def evidence(
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.prior_mean(x)
     fixed = MEAN_VARIANCE + prior.variance * torch.outer(predicted, predicted)
-    center = center_of(len(distances.differences))
+    center = center_of(len(distances.differences), inputs.blocks.has_known)
     mean = prior.mean * predicted
     return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
 
