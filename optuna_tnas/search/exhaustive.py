@@ -94,14 +94,11 @@ class TableInputs(FeatureInputs):
 
     def _row(self, position: int) -> Tensor:
         """Correlations of one candidate with all: ``J x C``."""
-        return torch.stack(
-            [
-                correlation(
-                    (lengths + lengths[position] - 2 * part @ part[position]).clamp_min_(0)
-                )
-                for part, lengths, correlation in self._parts
-            ]
-        )
+        rows = []
+        for part, lengths, correlation in self._parts:
+            squared = lengths + lengths[position] - 2 * part @ part[position]
+            rows.append(correlation(squared.clamp_min_(0)))
+        return torch.stack(rows)
 
     def _new_rows(self, n: int) -> Tensor:
         """Room for ``n`` rows: ``J x n x C``."""

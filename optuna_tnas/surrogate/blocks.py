@@ -43,6 +43,12 @@ class Blocks:
         first, second, third, fourth = (slice(a, b) for a, b in pairwise([0, *ends]))
         return cls(first, second, fourth, tuple(owners), third)
 
+    def with_parameters(self, has_past: bool, owners: Sequence[int]) -> Blocks:
+        """Lay out these blocks of architectures, which have no past, beside all parameters'."""
+        blocks = (self.latents, self.structure, self.known)
+        latents, structure, known = (block.stop - block.start for block in blocks)
+        return Blocks.of_widths(latents, structure, int(has_past), owners, known)
+
     @property
     def parameters(self) -> slice:
         """Numbers and one-hot choices of each parameter."""

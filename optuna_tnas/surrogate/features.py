@@ -136,18 +136,7 @@ class JointFeatures:
     ) -> None:
         self._space, self._features, self._past = space, features, past
         self._columns = ParameterColumns(space)
-        latents, structure, known = (
-            block.stop - block.start
-            for block in (
-                features.blocks.latents,
-                features.blocks.structure,
-                features.blocks.known,
-            )
-        )
-        n_predicted = int(past is not None)
-        self.blocks = Blocks.of_widths(
-            latents, structure, n_predicted, self._columns.owners, known
-        )
+        self.blocks = features.blocks.with_parameters(past is not None, self._columns.owners)
 
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:

@@ -73,10 +73,12 @@ class FeatureInputs:
         return x
 
     @property
-    def correlated(self) -> list[tuple[slice, Callable[[Tensor], Tensor]]]:
+    def correlated(self) -> Sequence[tuple[slice, Callable[[Tensor], Tensor]]]:
         """Blocks that are correlated, each with its correlation of squared distances."""
         pairs = [(self.blocks.latents, matern), (self.blocks.structure, gaussian)]
-        return [*pairs, (self.blocks.known, matern)] if self.blocks.has_known else pairs
+        if self.blocks.has_known:
+            pairs.append((self.blocks.known, matern))
+        return pairs
 
     def correlations(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
         """Correlate latents, structure and known features, if there are some.

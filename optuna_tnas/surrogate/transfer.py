@@ -99,7 +99,7 @@ class Distances:
     def of(cls, inputs: FeatureInputs, x: Tensor) -> Distances:
         """Compute them: ``n x d``."""
         differences = inputs.differences(x) if inputs.blocks.owners else torch.empty(0)
-        return cls(torch.stack(inputs.correlations(x, x)), differences)
+        return cls(torch.stack(list(inputs.correlations(x, x))), differences)
 
 
 def fit_transfer_gp(
