@@ -74,7 +74,7 @@ class FeatureMap:
             network.config.joint_layers[-1],
             structure.width,
             int(past is not None),
-            known=known.width if known else 0,
+            known=len(known.names) if known else 0,
         )
 
     @torch.no_grad()
@@ -93,7 +93,7 @@ class FeatureMap:
         latents = self._network.latents(encoded, self._dataset) / self._lengthscale
         columns = [latents, structure]
         if self._known is not None:
-            columns.append(self._known(X) * KNOWN_SCALE / self._known.width**0.5)
+            columns.append(self._known(X) * KNOWN_SCALE / len(self._known.names) ** 0.5)
         if self._past is not None:
             columns.append(self._past.predict(encoded, structure, self._relevance))
         return torch.cat(columns, dim=-1)

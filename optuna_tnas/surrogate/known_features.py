@@ -35,10 +35,15 @@ class KnownFeatures:
     Args:
         space: The search space.
         function: Given the parameters that a trial would have, it returns numbers by name, the
-            same names for all architectures.
+            same names for all architectures. One architecture is evaluated at once, so that a
+            function that does not work is noticed before a trial was spent.
+
+    Attributes:
+        names: Of the ``F`` features.
 
     Raises:
-        FeatureError: If the function is no callable.
+        FeatureError: If the function is no callable, raises, or returns no mapping of names to
+            numbers.
     """
 
     def __init__(self, space: Space, function: ArchitectureFeatures) -> None:
@@ -48,18 +53,10 @@ class KnownFeatures:
                 'returns numbers by name, such as lambda params: {"macs": macs_of(params)}.'
             )
         self._space, self._function = space, function
+        self.names: tuple[str, ...] = ()
         self._evaluated = Evaluated(space, self._evaluate, "features")
-
-    @cached_property
-    def names(self) -> tuple[str, ...]:
-        """Names of the ``F`` features."""
-        (first,) = self._evaluated(self._reference_rows[:1])
-        return tuple(first)
-
-    @property
-    def width(self) -> int:
-        """How many features there are."""
-        return len(self.names)
+        (first,) = self._evaluated(space.sample(1, np.random.default_rng(0)))
+        self.names = tuple(first)
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """Score ``n x P`` architectures: ``n x F`` float64.
@@ -74,7 +71,9 @@ class KnownFeatures:
 
     def _values(self, X: np.ndarray) -> np.ndarray:
         found = self._evaluated(X)
-        return np.array([[f[name] for name in self.names] for f in found]).reshape(len(X), -1)
+        return np.array([[f[name] for name in self.names] for f in found]).reshape(
+            len(X), len(self.names)
+        )
 
     @cached_property
     def _reference(self) -> np.ndarray:
@@ -90,10 +89,9 @@ class KnownFeatures:
 
     def _evaluate(self, params: dict[str, Any]) -> dict[str, float]:
         found = self._found(params)
-        known = vars(self).get("names")
-        if known is not None and set(known) != found.keys():
+        if self.names and set(self.names) != found.keys():
             raise FeatureError(
-                f"features returned {list(found)} for {params}, but {list(known)} for other "
+                f"features returned {list(found)} for {params}, but {list(self.names)} for other "
                 "architectures; return the same names for all, and NaN for what is missing."
             )
         return found
@@ -137,6 +135,6 @@ def _beyond(values: np.ndarray, known: np.ndarray) -> np.ndarray:
     if len(finite) == 0:
         return np.zeros(len(values))
     low, high = np.quantile(finite, [0.25, 0.75])
-    outside = values - values.clip(known[0], known[-1])
-    with np.errstate(invalid="ignore"):
+    with np.errstate(invalid="ignore"):  # infinity less infinity
+        outside = values - values.clip(known[0], known[-1])
         return np.nan_to_num(outside / (high - low or 1.0)).clip(-_MAX_BEYOND, _MAX_BEYOND)
