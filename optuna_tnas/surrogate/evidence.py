@@ -87,10 +87,6 @@ class Scales:
 CENTER = Scales(unit=1.0, variances=(1.0, 1.0), noise=0.02)
 
 
-# Of the known features' variance: the trials have to say that they tell something.
-_KNOWN_VARIANCE = 0.2
-
-
 def center_of(n_parameters: int, known: bool = False) -> Scales:
     """Medians of the priors of the scales.
 
@@ -99,7 +95,7 @@ def center_of(n_parameters: int, known: bool = False) -> Scales:
             lengthscales is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
         known: Whether features known before training are correlated.
     """
-    variances = (*CENTER.variances, *known * (_KNOWN_VARIANCE,))
+    variances = (*CENTER.variances, *known * (1.0,))
     if n_parameters == 0:
         return replace(CENTER, variances=variances)
     relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
