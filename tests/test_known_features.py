@@ -58,6 +58,14 @@ def test_a_feature_that_tells_all_finds_the_best() -> None:
     assert with_it > search(sampler_of(), 20).best_value
 
 
+def test_whether_more_is_better_is_for_the_trials_to_say() -> None:
+    def negated(params: dict[str, Any]) -> dict[str, float]:
+        return {name: -value for name, value in telling(params).items()}
+
+    found = [params(search(sampler_of(features=f), 8)) for f in (telling, negated)]
+    assert found[0] == found[1]
+
+
 def test_running_trials_are_kept_apart() -> None:
     study = search(sampler_of(features=telling), 6)
     asked = [study.ask() for _ in range(4)]
