@@ -11,14 +11,19 @@ import optuna
 from optuna.study import Study
 from optuna.trial import Trial
 import pytest
+import torch
+from torch import nn
 
 from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import FeatureError
 from optuna_tnas.features import Counts
+from optuna_tnas.features import Proxies
+from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import Space
 from tests.small_config import SMALL
 
@@ -90,6 +95,43 @@ def test_same_seed_same_trials_also_if_resumed() -> None:
     resumed.sampler = sampler_of(seed=3, features=telling)
     resumed.optimize(lambda t: secret(CELLS.suggest(t)), n_trials=2)
     assert params(study) == params(resumed)
+
+
+def test_features_that_tell_nothing_change_nothing() -> None:
+    plain = params(search(sampler_of(), 6))
+    assert params(search(sampler_of(features=lambda p: {"a": 1.0, "b": np.nan}), 6)) == plain
+
+
+def test_proxies_are_the_same_within_a_search() -> None:
+    """Where gradients are off, and the caller's settings do not count."""
+    chain = CellSpace([Node("a", list(LAYERS)), Node("b", list(LAYERS), ["a"])])
+    generator = torch.Generator().manual_seed(0)
+    proxies = Proxies(build, torch.randn(8, 3, 6, 6, generator=generator), torch.arange(8) % 3)
+    seen: list[tuple[dict[str, Any], dict[str, float]]] = []
+
+    def noted(params: dict[str, Any]) -> dict[str, float]:
+        seen.append((params, proxies(params)))
+        return seen[-1][1]
+
+    sampler = TNASSampler(MetaSurrogate(chain, SMALL), features=noted, seed=0)
+    with torch.no_grad():
+        search(sampler, 6, lambda t: float(len(str(chain.suggest(t)))))
+    assert len(seen) == 9
+    for params, found in seen:
+        assert found == pytest.approx(proxies(params), rel=1e-4, nan_ok=True)
+        assert np.isfinite([found["snip"], found["synflow"], found["zen"]]).all()
+
+
+LAYERS = {
+    "conv": lambda: nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.ReLU()),
+    "norm": lambda: nn.Sequential(nn.BatchNorm2d(4), nn.ReLU()),
+    "skip": nn.Identity,
+}
+
+
+def build(params: dict[str, Any]) -> nn.Module:
+    body = [LAYERS[op]() for op in params.values()]
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), *body, nn.Flatten(), nn.Linear(64, 3))
 
 
 def test_large_spaces_are_searched_with_features() -> None:

@@ -74,7 +74,7 @@ class FeatureMap:
             network.config.joint_layers[-1],
             structure.width,
             int(past is not None),
-            known=len(known.names) if known else 0,
+            known=len(known.used) if known else 0,
         )
 
     @torch.no_grad()
@@ -92,8 +92,8 @@ class FeatureMap:
         encoded, structure = self._network.encode_architectures(X), self._structure(X)
         latents = self._network.latents(encoded, self._dataset) / self._lengthscale
         columns = [latents, structure]
-        if self._known is not None:
-            columns.append(self._known(X) * KNOWN_SCALE / len(self._known.names) ** 0.5)
+        if self._known is not None and self.blocks.has_known:
+            columns.append(self._known(X) * KNOWN_SCALE / len(self._known.used) ** 0.5)
         if self._past is not None:
             columns.append(self._past.predict(encoded, structure, self._relevance))
         return torch.cat(columns, dim=-1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from functools import cached_property
+import logging
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,8 @@ from optuna_tnas.spaces.evaluation import Evaluated
 from optuna_tnas.spaces.listing import Listing
 
 
+_logger = logging.getLogger(__name__)
+
 ArchitectureFeatures = Callable[[dict[str, Any]], Mapping[str, float]]
 
 _N_REFERENCE = 256  # architectures of a large space that scores are relative to
@@ -30,16 +33,13 @@ class KnownFeatures:
     A feature's score is the quantile of the normal distribution that it is among the networks of
     a listed space, or among 256 fixed random architectures of a larger one. Beyond the latter's
     range it goes on in units of their interquartile range, by up to 2. What is missing (NaN)
-    scores 0, as the median does, and so does a feature that is constant.
+    scores 0, as the median does. Features that are the same for all of these are left out.
 
     Args:
         space: The search space.
         function: Given the parameters that a trial would have, it returns numbers by name, the
             same names for all architectures. One architecture is evaluated at once, so that a
             function that does not work is noticed before a trial was spent.
-
-    Attributes:
-        names: Of the ``F`` features.
 
     Raises:
         FeatureError: If the function is no callable, raises, or returns no mapping of names to
@@ -53,10 +53,20 @@ class KnownFeatures:
                 'returns numbers by name, such as lambda params: {"macs": macs_of(params)}.'
             )
         self._space, self._function = space, function
-        self.names: tuple[str, ...] = ()
+        self._names: tuple[str, ...] = ()
         self._evaluated = Evaluated(space, self._evaluate, "features")
         (first,) = self._evaluated(space.sample(1, np.random.default_rng(0)))
-        self.names = tuple(first)
+        self._names = tuple(first)
+
+    @cached_property
+    def used(self) -> tuple[str, ...]:
+        """Names of the ``F`` features that tell architectures apart."""
+        found = self._evaluated(self._reference_rows)
+        values = {name: {f[name] for f in found if f[name] == f[name]} for name in self._names}
+        if same := [name for name in self._names if len(values[name]) < 2]:
+            text = "The features %s are the same or missing for all of %d architectures."
+            _logger.warning(text, same, len(found))
+        return tuple(name for name in self._names if name not in same)
 
     def __call__(self, X: np.ndarray) -> Tensor:
         """Score ``n x P`` architectures: ``n x F`` float64.
@@ -65,15 +75,15 @@ class KnownFeatures:
             FeatureError: If the function raises, returns no mapping of names to numbers, or other
                 names than for other architectures.
         """
+        scores = np.empty((len(X), len(self.used)))
         columns = zip(self._values(X).T, self._reference.T, strict=True)
-        scores = [relative_scores(values, reference) for values, reference in columns]
-        return torch.from_numpy(np.stack(scores, axis=1))
+        for i, (values, reference) in enumerate(columns):
+            scores[:, i] = relative_scores(values, reference)
+        return torch.from_numpy(scores)
 
     def _values(self, X: np.ndarray) -> np.ndarray:
-        found = self._evaluated(X)
-        return np.array([[f[name] for name in self.names] for f in found]).reshape(
-            len(X), len(self.names)
-        )
+        found = [[f[name] for name in self.used] for f in self._evaluated(X)]
+        return np.array(found).reshape(len(X), len(self.used))
 
     @cached_property
     def _reference(self) -> np.ndarray:
@@ -89,9 +99,9 @@ class KnownFeatures:
 
     def _evaluate(self, params: dict[str, Any]) -> dict[str, float]:
         found = self._found(params)
-        if self.names and set(self.names) != found.keys():
+        if self._names and set(self._names) != found.keys():
             raise FeatureError(
-                f"features returned {list(found)} for {params}, but {list(self.names)} for other "
+                f"features returned {list(found)} for {params}, but {list(self._names)} for other "
                 "architectures; return the same names for all, and NaN for what is missing."
             )
         return found
@@ -119,11 +129,9 @@ def relative_scores(values: np.ndarray, reference: np.ndarray) -> np.ndarray:
 
     Args:
         values: Numbers, infinite or NaN ones among them; the latter score 0.
-        reference: The others, of which NaN is left out.
+        reference: The others, of which NaN is left out; at least one is none.
     """
     known = np.sort(reference[~np.isnan(reference)])
-    if len(known) == 0:
-        return np.zeros(len(values))
     ranks = (np.searchsorted(known, values, side) for side in ("left", "right"))
     scores = ndtri((sum(ranks) / 2 + 0.5) / (len(known) + 1))
     return np.where(np.isnan(values), 0.0, scores + _beyond(values, known))

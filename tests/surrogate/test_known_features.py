@@ -44,7 +44,9 @@ def test_scores_ignore_unit_and_order_of_names() -> None:
     np.testing.assert_allclose(one[:, 0], -one[:, 1])
 
 
-def test_missing_infinite_and_constant_values_are_tolerated() -> None:
+def test_missing_infinite_and_constant_values_are_tolerated(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     def function(params: dict[str, Any]) -> dict[str, float]:
         c = cost(params)
         missing = np.nan if params["op_a"] == "wide" else c
@@ -55,7 +57,8 @@ def test_missing_infinite_and_constant_values_are_tolerated() -> None:
     wide = X[:, 0] == OPS.index("wide")
     assert np.isfinite(found).all()
     assert (found[wide, 0] == 0).all() and len(set(found[~wide, 0])) > 3
-    assert (found[:, 2:] == 0).all()
+    assert found.shape == (len(X), 2)  # the others tell nothing apart
+    assert "['constant', 'never'] are the same or missing for all of 64" in caplog.text
     costs = np.array([cost(CHAINS.decode(row)) for row in X])
     assert len(set(found[costs > 10, 1])) == 1
     assert found[costs > 10, 1].min() > found[(costs >= 2) & (costs <= 10), 1].max()
