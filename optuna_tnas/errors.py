@@ -37,3 +37,7 @@ class StorageError(OptunaTNASError, ValueError):
 
 class ConstraintError(OptunaTNASError, ValueError):
     """A known constraint cannot be evaluated, or no architecture meets the constraints."""
+
+
+class FeatureError(OptunaTNASError, ValueError):
+    """A feature that is known before training cannot be computed."""

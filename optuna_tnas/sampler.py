@@ -43,6 +43,7 @@ from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import trials
+from optuna_tnas.surrogate.known_features import ArchitectureFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 
@@ -96,6 +97,10 @@ class TNASSampler(BaseSampler):
             parameters (a dict such as ``trial.params``, of the space's parameters only) that are
             0 or less where the limit is met. Each is called once for an architecture. None that
             violates one is suggested; one that was enqueued runs with a warning.
+        features: What is known of an architecture before training: a function of its parameters
+            (as for ``known_constraints``) that returns numbers by name, NaN where one is missing,
+            such as those of :mod:`optuna_tnas.features`. It is called once for an architecture;
+            in a listed space for all of them, before the first suggestion that uses them.
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
@@ -103,6 +108,7 @@ class TNASSampler(BaseSampler):
             ``n_startup_trials`` is negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
         ConstraintError: If the constraints are no mapping of names to functions.
+        FeatureError: If the features are no function, or the surrogate is of the preset "paper".
     """
 
     def __init__(
@@ -120,6 +126,7 @@ class TNASSampler(BaseSampler):
         allow_repeats: bool = False,
         failed_trials: Literal["avoid", "retry"] = "avoid",
         known_constraints: Mapping[str, KnownConstraint] | None = None,
+        features: ArchitectureFeatures | None = None,
     ) -> None:
         check_acquisition(acquisition)
         for name, given in {
@@ -131,9 +138,12 @@ class TNASSampler(BaseSampler):
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
         constraints = KnownConstraints(surrogate.space, known_constraints)
+        known = None if features is None else surrogate.known_features(features)
         if n_startup_trials is not None:
             n_startup_trials = _checked_count("n_startup_trials", n_startup_trials)
-        self._suggester = Suggester(surrogate, dataset, acquisition, constraints, n_startup_trials)
+        self._suggester = Suggester(
+            surrogate, dataset, acquisition, constraints, known, n_startup_trials
+        )
         self._seed = _entropy() if seed is None else _checked_count("seed", seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling

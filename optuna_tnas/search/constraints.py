@@ -7,19 +7,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from optuna_tnas.errors import ConstraintError
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.spaces import Space
-from optuna_tnas.spaces.rows import keys
+from optuna_tnas.spaces.evaluation import Evaluated
 
 
 KnownConstraint = Callable[[dict[str, Any]], float]
-
-_MAX_KEPT = 1 << 18  # architectures of a large space whose values are kept, some 500 bytes each
-PATIENCE = 3.0  # seconds before a progress bar appears
 
 
 class KnownConstraints:
@@ -38,7 +34,7 @@ class KnownConstraints:
     ) -> None:
         self._space = space
         self._functions = _checked(functions)
-        self._known: dict[bytes, tuple[float, ...]] = {}
+        self._evaluated = Evaluated(space, self._evaluate, "known constraints")
 
     @property
     def names(self) -> list[str]:
@@ -60,20 +56,7 @@ class KnownConstraints:
         Raises:
             ConstraintError: If a function raises, or returns NaN or no number.
         """
-        if len(self._known) > _MAX_KEPT and not self._space.enumerable:
-            self._known.clear()
-        X = X[:, : len(self._space.parameters)].astype(np.int64)
-        self._evaluate_new(X)
-        values = [self._known[key] for key in keys(X)]
-        return np.array(values).reshape(len(X), len(self.names))
-
-    def _evaluate_new(self, X: np.ndarray) -> None:
-        new = {key: i for i, key in enumerate(keys(X)) if key not in self._known}
-        rows = X[list(new.values())]
-        active = self._space.active(rows)
-        with tqdm(new, "known constraints", unit="network", delay=PATIENCE, leave=False) as bar:
-            for key, row, asked in zip(bar, rows, active, strict=True):
-                self._known[key] = self._evaluate(self._params(row, asked))
+        return np.array(self._evaluated(X)).reshape(len(X), len(self.names))
 
     def feasible(self, X: np.ndarray) -> np.ndarray:
         """Tell which of ``n x P`` architectures meet all constraints: ``n`` bool."""
@@ -91,10 +74,6 @@ class KnownConstraints:
             return {}
         values = zip(self.names, self.values(row[None])[0], strict=True)
         return {name: float(value) for name, value in values if value > 0}
-
-    def _params(self, row: np.ndarray, active: np.ndarray) -> dict[str, Any]:
-        parts = zip(self._space.parameters, row, active, strict=True)
-        return {p.name: p.choices[position] for p, position, asked in parts if asked}
 
     def _evaluate(self, params: dict[str, Any]) -> tuple[float, ...]:
         return tuple(_evaluate(name, f, params) for name, f in self._functions.items())

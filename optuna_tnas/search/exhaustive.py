@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
@@ -18,8 +19,6 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.listing import Listing
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.kernels import FeatureInputs
-from optuna_tnas.surrogate.kernels import gaussian
-from optuna_tnas.surrogate.kernels import matern
 from optuna_tnas.surrogate.study_model import StudyModel
 
 
@@ -41,12 +40,11 @@ class TableInputs(FeatureInputs):
         super().__init__(blocks)
         self.table = table
         self.positions = torch.arange(len(table)).double().unsqueeze(-1)
-        self._latents = table[:, blocks.latents].contiguous()
-        self._structure = table[:, blocks.structure].contiguous()
-        self._lengths = (self._latents.square().sum(1), self._structure.square().sum(1))
+        parts = [(table[:, block].contiguous(), c) for block, c in self.correlated]
+        self._parts = [(part, part.square().sum(1), correlation) for part, correlation in parts]
         self._predictions = table[:, blocks.predictions].contiguous()
         self._kept: list[int] = []  # positions of the rows below
-        self._rows = table.new_empty(2, 0, len(table))
+        self._rows = self._new_rows(0)
 
     def features(self, x: Tensor) -> Tensor:
         """Look up: ``... x n x 1`` -> ``... x n x d``."""
@@ -56,14 +54,14 @@ class TableInputs(FeatureInputs):
         """Look up: ``... x n x 1`` -> ``... x n x C``."""
         return self._predictions[x.squeeze(-1).long()]
 
-    def correlations(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
+    def correlations(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
         """Look up what is kept: ``... x n x 1`` and ``... x m x 1`` -> ``... x n x m``."""
         if x1.ndim != 2 or x2.ndim != 2 or len(x1) * len(self.table) > _MAX_CACHED:
             return super().correlations(x1, x2)
         rows = self._rows_of(x1.squeeze(-1).long().tolist())
         if not torch.equal(x2, self.positions):
             rows = rows[..., x2.squeeze(-1).long()]
-        return rows[0], rows[1]
+        return rows.unbind()
 
     def _rows_of(self, positions: list[int]) -> Tensor:
         """Correlations with the whole table, without a copy where a search just goes on."""
@@ -80,8 +78,7 @@ class TableInputs(FeatureInputs):
     def _append(self, positions: list[int]) -> None:
         missing = len(self._kept) + len(positions) - self._rows.shape[1]
         if missing > 0:
-            more = self._rows.new_empty(2, missing + 16, len(self.table))
-            self._rows = torch.cat([self._rows, more], dim=1)
+            self._rows = torch.cat([self._rows, self._new_rows(missing + 16)], dim=1)
         for position in positions:
             self._rows[:, len(self._kept)] = self._row(position)
             self._kept.append(position)
@@ -89,19 +86,23 @@ class TableInputs(FeatureInputs):
     def _rebuild(self, positions: list[int]) -> None:
         """Reorder the rows, and compute those that are new."""
         known = {position: row for row, position in enumerate(self._kept)}
-        rows = self._rows.new_empty(2, len(positions) + 16, len(self.table))
+        rows = self._new_rows(len(positions) + 16)
         for i, position in enumerate(positions):
             row = known.get(position)
             rows[:, i] = self._row(position) if row is None else self._rows[:, row]
         self._rows, self._kept = rows, positions
 
     def _row(self, position: int) -> Tensor:
-        """Correlations of one candidate with all: ``2 x C``."""
-        squared = [
-            (lengths + lengths[position] - 2 * part @ part[position]).clamp_min_(0)
-            for lengths, part in zip(self._lengths, (self._latents, self._structure), strict=True)
-        ]
-        return torch.stack([matern(squared[0]), gaussian(squared[1])])
+        """Correlations of one candidate with all: ``J x C``."""
+        rows = []
+        for part, lengths, correlation in self._parts:
+            squared = lengths + lengths[position] - 2 * part @ part[position]
+            rows.append(correlation(squared.clamp_min_(0)))
+        return torch.stack(rows)
+
+    def _new_rows(self, n: int) -> Tensor:
+        """Room for ``n`` rows: ``J x n x C``."""
+        return self.table.new_empty(len(self._parts), n, len(self.table))
 
 
 class ExhaustiveSearch(Search):

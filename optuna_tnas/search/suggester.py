@@ -29,6 +29,7 @@ from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
+from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.outcomes import unit_of
@@ -63,6 +64,7 @@ class Suggester:
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         constraints: Limits that are known before training; none unless given.
+        known: Features that are known before training, if there are some.
         n_startup_trials: Instead of the surrogate's ``n_warm_start``, if given.
     """
 
@@ -72,9 +74,11 @@ class Suggester:
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
         constraints: KnownConstraints | None = None,
+        known: KnownFeatures | None = None,
         n_startup_trials: int | None = None,
     ) -> None:
         self.surrogate = surrogate
+        self._known_features = known
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
@@ -102,10 +106,11 @@ class Suggester:
 
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
-            model = self.surrogate.joint_model(self._dataset, space)
+            model = self.surrogate.joint_model(self._dataset, space, self._known_features)
             return EvolutionarySearch(space, model, self.constraints)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        return search(space, self.surrogate.study_model(self._dataset), self.constraints)
+        model = self.surrogate.study_model(self._dataset, self._known_features)
+        return search(space, model, self.constraints)
 
     def suggest(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from itertools import pairwise
 
 import numpy as np
@@ -20,26 +21,44 @@ class Blocks:
             a past.
         owners: The parameter that each of the columns after these belongs to, where every
             parameter has a relevance of its own; none in a search among architectures alone.
+        known: Features known before training, as normal scores; none unless they are given.
     """
 
     latents: slice
     structure: slice
     predictions: slice
     owners: tuple[int, ...] = ()
+    known: slice = field(default_factory=lambda: slice(0, 0))
 
     @classmethod
     def of_widths(
-        cls, latents: int, structure: int = 0, predictions: int = 0, owners: Sequence[int] = ()
+        cls,
+        latents: int,
+        structure: int = 0,
+        predictions: int = 0,
+        owners: Sequence[int] = (),
+        known: int = 0,
     ) -> Blocks:
-        """Lay the blocks side by side in this order."""
-        ends = np.cumsum([latents, structure, predictions]).tolist()
-        first, second, third = (slice(a, b) for a, b in pairwise([0, *ends]))
-        return cls(first, second, third, tuple(owners))
+        """Lay the blocks side by side: of architectures, then the predictions, then the rest."""
+        ends = np.cumsum([latents, structure, known, predictions]).tolist()
+        first, second, third, fourth = (slice(a, b) for a, b in pairwise([0, *ends]))
+        return cls(first, second, fourth, tuple(owners), third)
+
+    def with_parameters(self, n_predictions: int, owners: Sequence[int]) -> Blocks:
+        """Lay out these blocks of architectures, which have no past, beside all parameters'."""
+        blocks = (self.latents, self.structure, self.known)
+        latents, structure, known = (block.stop - block.start for block in blocks)
+        return Blocks.of_widths(latents, structure, n_predictions, owners, known)
 
     @property
     def parameters(self) -> slice:
         """Numbers and one-hot choices of each parameter."""
         return slice(self.predictions.stop, self.predictions.stop + len(self.owners))
+
+    @property
+    def has_known(self) -> bool:
+        """Whether there are features known before training."""
+        return bool(self.known.stop > self.known.start)
 
     @property
     def n_predictions(self) -> int:

@@ -87,15 +87,19 @@ class Scales:
 CENTER = Scales(unit=1.0, variances=(1.0, 1.0), noise=0.02)
 
 
-def center_of(n_parameters: int) -> Scales:
-    """Medians of the priors of the scales, with so many parameters of their own relevance.
+def center_of(n_parameters: int, known: bool = False) -> Scales:
+    """Medians of the priors of the scales.
 
-    The lengthscales' is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
+    Args:
+        n_parameters: How many parameters have a relevance of their own. The median of the
+            lengthscales is ``exp(sqrt 2) sqrt D`` (Hvarfner et al., ICML 2024).
+        known: Whether features known before training are correlated.
     """
+    variances = (*CENTER.variances, *known * (1.0,))
     if n_parameters == 0:
-        return CENTER
+        return replace(CENTER, variances=variances)
     relevances = n_parameters * (math.exp(-2 * math.sqrt(2)) / n_parameters,)
-    return replace(CENTER, variances=(*CENTER.variances, 1.0), relevances=relevances)
+    return replace(CENTER, variances=(*variances, 1.0), relevances=relevances)
 
 
 @dataclass(frozen=True)

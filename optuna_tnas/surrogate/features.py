@@ -14,9 +14,14 @@ from optuna_tnas.spaces.listing import Listing
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
+from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.parameters import ParameterColumns
 from optuna_tnas.surrogate.past import PastPredictor
 from optuna_tnas.surrogate.study_model import Features
+
+
+# Of the known features' kernel on ``F`` normal scores, relative to lengthscales of sqrt(F) each.
+KNOWN_SCALE = 0.3**0.5
 
 
 class LatentMap:
@@ -40,13 +45,14 @@ class LatentMap:
 
 
 class FeatureMap:
-    """Architectures to latents, structure and the past studies' predictions.
+    """Architectures to latents, structure, known features and the past studies' predictions.
 
     Args:
         network: The encoders.
         structure: Counts operations and their neighborhoods.
         past: Predicts from the past studies; None if there are none.
         dataset: The data set that is searched on, if known.
+        known: Features known before training, if there are some.
     """
 
     def __init__(
@@ -55,14 +61,19 @@ class FeatureMap:
         structure: StructureEncoder,
         past: PastPredictor | None,
         dataset: DatasetSample | None,
+        known: KnownFeatures | None = None,
     ) -> None:
         self._network, self._structure, self._past = network, structure, past
+        self._known = known
         with torch.no_grad():
             self._dataset = network.encode_dataset(dataset)
             self._lengthscale = network.hyperparameters.lengthscale
             self._weights = past.weights(dataset) if past else torch.empty(0, 0)
         self.blocks = Blocks.of_widths(
-            network.config.joint_layers[-1], structure.width, self._weights.shape[1]
+            network.config.joint_layers[-1],
+            structure.width,
+            self._weights.shape[1],
+            known=len(known.used) if known else 0,
         )
 
     @torch.no_grad()
@@ -79,10 +90,12 @@ class FeatureMap:
         """``n x P`` architectures -> ``n x d`` float64."""
         encoded, structure = self._network.encode_architectures(X), self._structure(X)
         latents = self._network.latents(encoded, self._dataset) / self._lengthscale
-        if self._past is None:
-            return torch.cat([latents, structure], dim=-1)
-        predicted = self._past.predict(encoded, structure, self._weights)
-        return torch.cat([latents, structure, predicted], dim=-1)
+        columns = [latents, structure]
+        if self._known is not None and self.blocks.has_known:
+            columns.append(self._known(X) * KNOWN_SCALE / len(self._known.used) ** 0.5)
+        if self._past is not None:
+            columns.append(self._past.predict(encoded, structure, self._weights))
+        return torch.cat(columns, dim=-1)
 
 
 class ListedFeatures:
@@ -143,13 +156,8 @@ class JointFeatures:
     ) -> None:
         self._space, self._features, self._past = space, features, past
         self._columns = ParameterColumns(space)
-        latents, structure = features.blocks.latents, features.blocks.structure
-        self.blocks = Blocks.of_widths(
-            latents.stop,
-            structure.stop - structure.start,
-            past.n_predictions if past else 0,
-            self._columns.owners,
-        )
+        n_predictions = past.n_predictions if past else 0
+        self.blocks = features.blocks.with_parameters(n_predictions, self._columns.owners)
 
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:

@@ -72,20 +72,29 @@ class FeatureInputs:
         """``... x n x d`` -> ``... x n x d``."""
         return x
 
-    def correlations(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        """Correlate latents and structure: ``... x n x d``, ``... x m x d`` -> ``... x n x m``."""
-        first, second = self.features(x1), self.features(x2)
-        latents, structure = self.blocks.latents, self.blocks.structure
-        deep = matern(squared_distance(first[..., latents], second[..., latents]))
-        counts = squared_distance(first[..., structure], second[..., structure])
-        return deep, gaussian(counts)
+    @property
+    def correlated(self) -> Sequence[tuple[slice, Callable[[Tensor], Tensor]]]:
+        """Blocks that are correlated, each with its correlation of squared distances."""
+        pairs = [(self.blocks.latents, matern), (self.blocks.structure, gaussian)]
+        if self.blocks.has_known:
+            pairs.append((self.blocks.known, matern))
+        return pairs
 
-    def paired_correlations(self, x1: Tensor, x2: Tensor) -> tuple[Tensor, Tensor]:
-        """Correlate row by row: ``... x n x d`` twice -> ``... x n``."""
-        difference = self.features(x1) - self.features(x2)
-        squared = difference.square()
-        deep = squared[..., self.blocks.latents].sum(dim=-1)
-        return matern(deep), gaussian(squared[..., self.blocks.structure].sum(dim=-1))
+    def correlations(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
+        """Correlate latents, structure and known features, if there are some.
+
+        ``... x n x d`` and ``... x m x d`` -> ``... x n x m`` each.
+        """
+        first, second = self.features(x1), self.features(x2)
+        return [
+            correlation(squared_distance(first[..., block], second[..., block]))
+            for block, correlation in self.correlated
+        ]
+
+    def paired_correlations(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
+        """Correlate row by row: ``... x n x d`` twice -> ``... x n`` each."""
+        squared = (self.features(x1) - self.features(x2)).square()
+        return [correlation(squared[..., b].sum(dim=-1)) for b, correlation in self.correlated]
 
     def predictions(self, x: Tensor) -> Tensor:
         """Take the past studies' predictions: ``... x n x d`` -> ``... x n x C``."""
@@ -106,19 +115,21 @@ class FeatureInputs:
 
 
 class TransferKernel(Kernel):
-    """``c + s sum_q mu_q(x) mu_q(x') + v_1 R_1(x, x') + v_2 R_2(x, x') + v_3 R_3(x, x')``.
+    """``c + s sum_q mu_q(x) mu_q(x') + sum_j v_j R_j(x, x')``.
 
     ``c`` and ``s`` are the prior variances of a constant mean and of the weight of each of the
-    past studies' predictions ``mu_q``; ``R_1`` reads the latents, ``R_2`` the structure. ``R_3``
-    is there where hyper-parameters are searched too: a Matern kernel of all parameters, each with
-    a relevance of its own.
+    past studies' predictions ``mu_q``; ``R_1`` reads the latents, ``R_2`` the structure and
+    ``R_3`` the features known before training, if there are some. One more is there where
+    hyper-parameters are searched too: a Matern kernel of all parameters, each with a relevance of
+    its own.
 
     Args:
         inputs: Reads the kernel's inputs.
-        variances: ``v_1, v_2`` and perhaps ``v_3``.
+        variances: ``v_j``.
         mean_variance: ``c``.
         weight_variance: ``s``.
-        relevances: Of each parameter in ``R_3``, lengthscales to the power of -2; none without it.
+        relevances: Of each parameter in the last ``R_j``, lengthscales to the power of -2; none
+            without it.
     """
 
     has_lengthscale = False
@@ -155,7 +166,7 @@ class TransferKernel(Kernel):
         return [*self._inputs.correlations(x1, x2), *self._of_parameters(x1, x2, diag)]
 
     def _of_parameters(self, x1: Tensor, x2: Tensor, diag: bool) -> list[Tensor]:
-        """``R_3``, if it is there."""
+        """The correlation of all parameters, if it is there."""
         if len(self._relevances) == 0:
             return []
         first, second = (self._inputs.parameters(x, self._relevances) for x in (x1, x2))

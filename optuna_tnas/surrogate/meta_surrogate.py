@@ -18,6 +18,7 @@ from optuna_tnas.config import Config
 from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.datasets.sample import DatasetSample
 from optuna_tnas.encoders.structure import StructureEncoder
+from optuna_tnas.errors import FeatureError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces import SubsetSpace
@@ -30,6 +31,8 @@ from optuna_tnas.surrogate.features import JointFeatures
 from optuna_tnas.surrogate.features import JointPrediction
 from optuna_tnas.surrogate.features import ListedFeatures
 from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
+from optuna_tnas.surrogate.known_features import ArchitectureFeatures
+from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.paper import PaperModel
 from optuna_tnas.surrogate.past import checked_rows
 from optuna_tnas.surrogate.past import PastPredictor
@@ -41,21 +44,27 @@ from optuna_tnas.surrogate.transfer import TransferModel
 
 _MAX_PAST_ROWS = 1000
 
-ModelOf = Callable[["MetaSurrogate", DatasetSample | None], StudyModel]
+ModelOf = Callable[["MetaSurrogate", DatasetSample | None, KnownFeatures | None], StudyModel]
 
 
 def transfer_model(
-    surrogate: MetaSurrogate, dataset: DatasetSample | None, **options: Any
+    surrogate: MetaSurrogate,
+    dataset: DatasetSample | None,
+    known: KnownFeatures | None = None,
+    **options: Any,
 ) -> TransferModel:
     """Build the default model of a study; ``options`` are those of :class:`TransferModel`."""
     past = surrogate.predictor
     return TransferModel(
-        FeatureMap(surrogate.network, surrogate.structure, past, dataset), **options
+        FeatureMap(surrogate.network, surrogate.structure, past, dataset, known), **options
     )
 
 
-def paper_model(surrogate: MetaSurrogate, dataset: DatasetSample | None) -> PaperModel:
-    """Build the published model of a study."""
+def paper_model(
+    surrogate: MetaSurrogate, dataset: DatasetSample | None, known: KnownFeatures | None = None
+) -> PaperModel:
+    """Build the published model of a study, which has no known features."""
+    assert known is None
     return PaperModel(surrogate.network, dataset)
 
 
@@ -111,17 +120,26 @@ class MetaSurrogate:
         self.network.to(device)
         return self
 
-    def study_model(self, dataset: DatasetSample | None) -> StudyModel:
+    def study_model(
+        self, dataset: DatasetSample | None, known: KnownFeatures | None = None
+    ) -> StudyModel:
         """Build the model of a study on one data set.
+
+        Args:
+            dataset: A sample of the data set, if known.
+            known: Features known before training, if there are some.
 
         Raises:
             DatasetError: If the data set's points have another width than the past's.
+            FeatureError: If the features cannot be computed.
         """
-        return self.model(self, dataset)
+        return self.model(self, dataset, known)
 
-    def joint_model(self, dataset: DatasetSample | None, space: JointSpace) -> StudyModel:
+    def joint_model(
+        self, dataset: DatasetSample | None, space: JointSpace, known: KnownFeatures | None = None
+    ) -> StudyModel:
         """Build the model of a study that searches hyper-parameters beside the architecture."""
-        features: Features = FeatureMap(self.network, self.structure, None, dataset)
+        features: Features = FeatureMap(self.network, self.structure, None, dataset, known)
         if space.space.enumerable:
             features = ListedFeatures(space.space, features)
         return TransferModel(JointFeatures(space, features, self.joint_prediction(dataset, space)))
@@ -138,6 +156,18 @@ class MetaSurrogate:
         weights = self.predictor.weights(dataset)[torch.from_numpy(self.past.study_index)]
         beside = HyperparameterPredictor(self.past.beside, self.past.X, weights, space)
         return JointPrediction(space, features, beside)
+
+    def known_features(self, function: ArchitectureFeatures) -> KnownFeatures:
+        """Read a user's function of an architecture's parameters.
+
+        Raises:
+            FeatureError: If it is no function, or the model has no place for features.
+        """
+        if self.config.gp == "paper":
+            raise FeatureError(
+                'The preset "paper" has no place for features; use a surrogate of the default one.'
+            )
+        return KnownFeatures(self.space, function)
 
     @property
     def past_hyperparameters(self) -> Hyperparameters:

@@ -88,7 +88,7 @@ class Distances:
     """What all hypotheses share of ``n`` trials.
 
     Attributes:
-        correlations: ``2 x n x n``, of latents and of structure.
+        correlations: ``J x n x n``, of latents, of structure and perhaps of known features.
         differences: ``D x n x n``, squared, in each parameter that has a relevance.
     """
 
@@ -99,7 +99,7 @@ class Distances:
     def of(cls, inputs: FeatureInputs, x: Tensor) -> Distances:
         """Compute them: ``n x d``."""
         differences = inputs.differences(x) if inputs.blocks.owners else torch.empty(0)
-        return cls(torch.stack(inputs.correlations(x, x)), differences)
+        return cls(torch.stack(list(inputs.correlations(x, x))), differences)
 
 
 def fit_transfer_gp(
@@ -138,7 +138,7 @@ def evidence(
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.predictions(x)
     fixed = MEAN_VARIANCE + _weight_variance(inputs, prior) * predicted @ predicted.mT
-    center = center_of(len(distances.differences))
+    center = center_of(len(distances.differences), inputs.blocks.has_known)
     mean = prior.mean * predicted.sum(dim=1)
     return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
 

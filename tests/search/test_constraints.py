@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from optuna_tnas.errors import ConstraintError
-from optuna_tnas.search import constraints as module
 from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.spaces import evaluation
 from tests.search.cases import Case
 
 
@@ -90,7 +90,7 @@ def test_what_takes_long_shows_its_progress(
     X = small.space.enumerate()
     KnownConstraints(small.space, {"a": lambda _: 0.0}).feasible(X)
     assert capsys.readouterr().err == ""
-    monkeypatch.setattr(module, "PATIENCE", 0.0)
+    monkeypatch.setattr(evaluation, "PATIENCE", 0.0)
     KnownConstraints(small.space, {"a": lambda _: 0.0}).feasible(X)
     assert "known constraints" in capsys.readouterr().err
 
@@ -98,7 +98,7 @@ def test_what_takes_long_shows_its_progress(
 def test_memory_of_a_large_space_has_a_limit(
     mobilenetv3_case: Case, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_MAX_KEPT", 30)
+    monkeypatch.setattr(evaluation, "MAX_KEPT", 30)
     asked: list[dict[str, Any]] = []
     constraints = KnownConstraints(
         mobilenetv3_case.space, {"a": lambda p: asked.append(p) or p["depth_1"] - 3}

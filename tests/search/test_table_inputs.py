@@ -14,6 +14,7 @@ from optuna_tnas.surrogate.kernels import TransferKernel
 
 
 BLOCKS = Blocks.of_widths(3, 3, 1)
+WITH_KNOWN = Blocks.of_widths(2, 2, 1, known=2)
 
 
 @pytest.fixture
@@ -21,10 +22,13 @@ def table() -> Tensor:
     return torch.randn(40, 7, generator=torch.Generator().manual_seed(0), dtype=torch.double)
 
 
-def test_kernel_of_positions_is_the_kernel_of_features(table: Tensor) -> None:
-    inputs = TableInputs(table, BLOCKS)
+@pytest.mark.parametrize(("blocks", "variances"), [(BLOCKS, (0.7, 1.3)), (WITH_KNOWN, (1, 2, 3))])
+def test_kernel_of_positions_is_the_kernel_of_features(
+    table: Tensor, blocks: Blocks, variances: tuple[float, ...]
+) -> None:
+    inputs = TableInputs(table, blocks)
     plain, kept = (
-        TransferKernel(i, (0.7, 1.3), 100.0, 1.0).double() for i in (FeatureInputs(BLOCKS), inputs)
+        TransferKernel(i, variances, 100.0, 1.0).double() for i in (FeatureInputs(blocks), inputs)
     )
     for n in (1, 5, 6, 3):  # more trials, and fewer: another study's
         rows = torch.arange(n) * 4

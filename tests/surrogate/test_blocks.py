@@ -18,6 +18,16 @@ def test_blocks_lie_side_by_side() -> None:
     assert FeatureInputs(blocks).prior_mean(x.view(2, 1, 6)).tolist() == [[9], [21]]
 
 
+def test_known_features_follow_the_structure() -> None:
+    x = torch.arange(16.0).view(2, 8)
+    alone = Blocks.of_widths(3, 2, known=2)
+    assert x[:, alone.known].tolist() == [[5, 6], [13, 14]]
+    assert alone.has_known and not Blocks.of_widths(3, 2, 1).has_known
+    joint = alone.with_parameters(n_predictions=1, owners=(0, 1))
+    assert joint == Blocks.of_widths(3, 2, 1, (0, 1), known=2)
+    assert joint.predictions == slice(7, 8) and joint.parameters == slice(8, 10)
+
+
 def test_without_a_past_the_prior_mean_is_zero() -> None:
     for blocks in (Blocks.of_widths(6), Blocks.of_widths(2, 4)):
         assert blocks.n_predictions == 0

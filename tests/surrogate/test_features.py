@@ -44,6 +44,21 @@ def test_blocks_hold_latents_structure_and_the_prediction(
         assert x.shape[1] == blocks.predictions.stop
 
 
+def test_known_features_have_a_block(surrogate: MetaSurrogate) -> None:
+    X, predictor = surrogate.space.enumerate(), surrogate.predictor
+    known = surrogate.known_features(
+        lambda p: {"a": str(p).count("a"), "b": -len(str(p)), "c": 1.0}
+    )
+    plain, told = (
+        FeatureMap(surrogate.network, surrogate.structure, predictor, None, k)
+        for k in (None, known)
+    )
+    x, blocks = told(X), told.blocks
+    torch.testing.assert_close(x[:, blocks.known], known(X) * (0.3 / 2) ** 0.5)
+    others = torch.cat([x[:, : blocks.known.start], x[:, blocks.known.stop :]], dim=1)
+    assert torch.equal(others, plain(X))
+
+
 def test_without_a_past_nothing_is_predicted(surrogate: MetaSurrogate) -> None:
     X = surrogate.space.enumerate()
     features = FeatureMap(surrogate.network, surrogate.structure, None, None)

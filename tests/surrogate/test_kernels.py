@@ -131,6 +131,26 @@ def test_transfer_kernel_is_a_sum_of_gpytorchs_kernels(
         torch.testing.assert_close(kernel(*pair).to_dense(), expected, rtol=1e-6, atol=1e-6)
 
 
+def test_known_features_add_a_matern_kernel() -> None:
+    x, other = (torch.randn(n, 7, dtype=torch.double) for n in (9, 5))
+    known = MaternKernel(nu=2.5, active_dims=(5, 6)).double().initialize(lengthscale=1.0)
+    with_it = FeatureInputs(Blocks.of_widths(3, 2, known=2))
+    kernels = [
+        TransferKernel(inputs, variances, 100.0, 1.0).double()
+        for inputs, variances in ((with_it, (0.7, 1.3, 0.4)), (of_widths(3, 2), (0.7, 1.3)))
+    ]
+    for pair in [(x, x), (x, other)]:
+        added = 0.4 * known(*pair).to_dense()
+        found, rest = (kernel(*pair).to_dense() for kernel in kernels)
+        torch.testing.assert_close(found, rest + added, rtol=1e-6, atol=1e-6)
+    expected = kernels[0](x).to_dense().diagonal()
+    torch.testing.assert_close(kernels[0](x, x.clone(), diag=True), expected)
+
+
+def of_widths(latents: int, structure: int) -> FeatureInputs:
+    return FeatureInputs(Blocks.of_widths(latents, structure))
+
+
 def test_transfer_kernel_is_positive_semidefinite() -> None:
     x = torch.randn(60, 7, dtype=torch.double)
     K = transfer_kernel(3, 3, 1)(torch.cat([x, x[:10]])).to_dense()

@@ -175,6 +175,15 @@ def test_without_a_past_there_is_one_gp() -> None:
     assert len(mixture(Z, y).gps) == 2
 
 
+def test_known_features_are_used_as_far_as_they_tell_something() -> None:
+    inputs = FeatureInputs(Blocks.of_widths(1, 1, known=1))
+    x = random_features(80)[:, :3]
+    for column in (0, 2):
+        gp = transfer(x, x[:, column].sin(), inputs, UNRELATED)
+        latents, _, known = gp.covar_module.variances.tolist()
+        assert (known > 5 * latents) if column == 2 else (latents > 5 * known)
+
+
 def test_hypotheses_can_be_chosen() -> None:
     x, y = wavy(6)
     model = TransferModel(cast("FeatureMap", None), hypotheses=[UNRELATED])
