@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,6 +17,8 @@ from optuna_tnas.search.acquisition import PriorMean
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.explanation import Belief
+from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
@@ -40,6 +44,21 @@ _MAX_PENDING = 32
 _MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A suggestion, and what it was decided by.
+
+    Attributes:
+        row: The suggested row.
+        phase: What decided.
+        acquisition: The acquisition function, if that decided.
+    """
+
+    row: np.ndarray
+    phase: Phase
+    acquisition: Acquisition | None = None
+
+
 class Suggester:
     """Suggests architectures of one space for one data set.
 
@@ -58,7 +77,7 @@ class Suggester:
         constraints: KnownConstraints | None = None,
     ) -> None:
         self.surrogate = surrogate
-        self._dataset = dataset
+        self.dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
         self._searches: dict[str, Search] = {}
@@ -76,10 +95,10 @@ class Suggester:
 
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
-            model = self.surrogate.joint_model(self._dataset, space)
+            model = self.surrogate.joint_model(self.dataset, space)
             return EvolutionarySearch(space, model, self.constraints)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        return search(space, self.surrogate.study_model(self._dataset), self.constraints)
+        return search(space, self.surrogate.study_model(self.dataset), self.constraints)
 
     def suggest(
         self,
@@ -88,7 +107,17 @@ class Suggester:
         rng: np.random.Generator,
         space: SearchSpace | None = None,
     ) -> np.ndarray:
-        """Suggest the next row of a space.
+        """Suggest the next row of a space; see :meth:`decide`."""
+        return self.decide(study, fixed, rng, space).row
+
+    def decide(
+        self,
+        study: Observations,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        space: SearchSpace | None = None,
+    ) -> Decision:
+        """Suggest the next row of a space, and tell what decided.
 
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
@@ -106,20 +135,33 @@ class Suggester:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
         space = space or self.surrogate.space
-        begun = len(study.X) + len(study.pending)
-        if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
-            known = self._known(space, rng)
-            unused = self._unused(space, known, study, fixed)
-            if self._is_beginning(study, len(unused)):
-                return unused[0] if len(unused) else self._random(space, study, fixed, rng)
-            if len(study.X) == 0:
-                search = self._search(space)
-                ranking = PriorMean(search.prior_mean)
-                return search.maximize(ranking, known, study.avoided, fixed, rng)
+        phase, known = self.phase(study, fixed, rng, space)
+        if phase == "start":
+            return Decision(known[0], phase)
+        if phase == "random":
+            return Decision(self._random(space, study, fixed, rng), phase)
         search = self._search(space)
+        if phase == "past":
+            ranking = PriorMean(search.prior_mean)
+            return Decision(search.maximize(ranking, known, study.avoided, fixed, rng), phase)
         start = best(study.X, study.merit, _N_BEST)
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
-        return search.maximize(acquisition, start, study.avoided, fixed, rng)
+        row = search.maximize(acquisition, start, study.avoided, fixed, rng)
+        return Decision(row, phase, acquisition)
+
+    def phase(
+        self, study: Observations, fixed: Fixed, rng: np.random.Generator, space: SearchSpace
+    ) -> tuple[Phase, np.ndarray]:
+        """Tell what decides; also return the rows that are worth beginning with, best first."""
+        begun = len(study.X) + len(study.pending)
+        none = study.avoided[:0]
+        if len(study.X) > 0 and begun >= self.surrogate.config.n_warm_start:
+            return "acquisition", none
+        known = self._known(space, rng)
+        unused = self._unused(space, known, study, fixed)
+        if self._is_beginning(study, len(unused)):
+            return ("start", unused) if len(unused) else ("random", none)
+        return ("past", known) if len(study.X) == 0 else ("acquisition", none)
 
     def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         """Choose the hyper-parameters that the past studies predict to be best.
@@ -158,6 +200,60 @@ class Suggester:
             mean, variance = mixture.moments(search.inputs(rows))
         center, unit = unit_of(study.y)
         return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
+
+    def belief(
+        self,
+        study: Observations,
+        row: np.ndarray,
+        space: SearchSpace,
+        acquisition: Acquisition | None,
+    ) -> Belief:
+        """Tell what the model says of a row of a space.
+
+        Args:
+            study: The study's trials so far.
+            row: The row.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+            acquisition: From :meth:`acquisition`.
+        """
+        search = self._search(space)
+        x = search.inputs(row[None])
+        past = float(search.prior_mean(x)) if search.has_past else None
+        if acquisition is None:
+            return Belief(past, None, None, search.no_past, None, None)
+        mixture = acquisition.mixture
+        with torch.no_grad():
+            mean, variance = (float(moment) for moment in mixture.moments(x))
+            value = float(acquisition.values(x))
+        center, unit = unit_of(study.y)
+        return Belief(
+            past,
+            center + unit * mean if unit > 0 else None,
+            unit * variance**0.5 if unit > 0 else None,
+            *(mixture.no_past, mixture.past_weight, value),
+        )
+
+    def acquisition(self, study: Observations, space: SearchSpace) -> Acquisition | None:
+        """Build the acquisition function on a study's trials; None if none has a value."""
+        return self._acquire(self._search(space), study, 0) if len(study.X) else None
+
+    def no_past(self, study: Observations, space: SearchSpace) -> float:
+        """Compute the probability that the past studies say nothing, after a study's trials."""
+        search = self._search(space)
+        return self._fit(search, study)[0].no_past if len(study.X) else search.no_past
+
+    def sources(self, no_past: float) -> dict[str, float]:
+        """Weigh the past studies by name; together with ``no_past``, their weights sum to 1."""
+        return {name: (1 - no_past) * share for name, share in self._relevances.items()}
+
+    @cached_property
+    def _relevances(self) -> Mapping[str, float]:
+        """How much each past study counts for the data set, by name; none without a past."""
+        predictor = self.surrogate.predictor
+        if predictor is None:
+            return {}
+        shares = predictor.relevance(self.dataset).tolist()
+        return dict(zip(self.surrogate.past_names, shares, strict=True))
 
     def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
         """Return rows that are worth beginning with, best first.

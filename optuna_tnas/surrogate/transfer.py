@@ -71,6 +71,13 @@ class TransferModel:
         self._hypotheses = hypotheses
 
     @property
+    def no_past(self) -> float:
+        """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
+        if not self.features.blocks.has_past:
+            return 1.0
+        return self._hypotheses.count(UNRELATED) / len(self._hypotheses)
+
+    @property
     def without_past(self) -> TransferModel:
         """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         return TransferModel(self.features, (UNRELATED,))
@@ -129,7 +136,23 @@ def fit_transfer_gp(
     gp.eval().requires_grad_(False)
     gp.log_evidence = fit.log_evidence
     gp.factor, gp.alpha = unit * fit.factor, fit.alpha / unit
+    if inputs.blocks.has_past and prior != UNRELATED:
+        gp.past_weight = posterior_weight(prior, inputs.prior_mean(x), fit.alpha)
     return gp
+
+
+def posterior_weight(prior: WeightPrior, predicted: Tensor, alpha: Tensor) -> float:
+    """Compute the posterior mean of the past's weight ``w``.
+
+    The covariance of ``w`` with the outcomes, in the study's unit, is its prior variance times
+    what the past predicts for the trials.
+
+    Args:
+        prior: The weight's prior.
+        predicted: ``n``, what the past predicts for the trials.
+        alpha: ``n``, their coefficients in the posterior mean, in the study's unit.
+    """
+    return prior.mean + prior.variance * float(predicted @ alpha)
 
 
 def evidence(
