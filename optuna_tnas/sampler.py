@@ -425,7 +425,10 @@ class TNASSampler(BaseSampler):
             data = trials.observe(study, before, space, self._finished, self._n_retries)
             phase = self._phase(trial, data, space)
             acquisition = self._suggester.acquisition(data, space)
-        return self._explanation(study, trial, space, data, Decision(row, phase, acquisition))
+            value = self._suggester.value(row, space, acquisition)
+        decision = Decision(row, phase, acquisition)
+        found = self._explanation(study, trial, space, data, decision)
+        return replace(found, acquisition=value)
 
     def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
         """Tell what decided about a trial's architecture."""

@@ -30,8 +30,6 @@ class Belief:
             Gaussian process that takes nothing from them. 1 without a past.
         past_weight: Mean weight of their prediction if they say something: 1 takes it as it is,
             less than 0 turns it around. None without a past, or before a trial has a value.
-        acquisition: Value of the acquisition function for standardized objective values, running
-            trials left aside; None before a trial has a value.
     """
 
     past: float | None
@@ -39,7 +37,6 @@ class Belief:
     std: float | None
     no_past: float
     past_weight: float | None
-    acquisition: float | None
 
 
 @dataclass(frozen=True)
@@ -55,12 +52,15 @@ class Explanation(Belief):
         n_trials: Number of trials that had a value.
         sources: How much each past study counts, by name: its relevance for the data set times
             the probability that the past studies say something.
+        acquisition: Value of the acquisition function for standardized objective values, running
+            trials left aside; None before a trial has a value.
     """
 
     number: int
     phase: Phase
     n_trials: int
     sources: Mapping[str, float]
+    acquisition: float | None = None
 
     @property
     def reason(self) -> str:

@@ -220,22 +220,30 @@ class Suggester:
         x = search.inputs(row[None])
         past = float(search.prior_mean(x)) if search.has_past else None
         if acquisition is None:
-            return Belief(past, None, None, search.no_past, None, None)
+            return Belief(past, None, None, search.no_past, None)
         mixture = acquisition.mixture
         with torch.no_grad():
             mean, variance = (float(moment) for moment in mixture.moments(x))
-            value = float(acquisition.values(x))
         center, unit = unit_of(study.y)
         return Belief(
             past,
             center + unit * mean if unit > 0 else None,
             unit * variance**0.5 if unit > 0 else None,
-            *(mixture.no_past, mixture.past_weight, value),
+            mixture.no_past,
+            mixture.past_weight,
         )
 
     def acquisition(self, study: Observations, space: SearchSpace) -> Acquisition | None:
         """Build the acquisition function on a study's trials; None if none has a value."""
         return self._acquire(self._search(space), study, 0) if len(study.X) else None
+
+    def value(
+        self, row: np.ndarray, space: SearchSpace, acquisition: Acquisition | None
+    ) -> float | None:
+        """Evaluate an acquisition function at a row of a space."""
+        if acquisition is None:
+            return None
+        return float(acquisition.values(self._search(space).inputs(row[None])))
 
     def no_past(self, study: Observations, space: SearchSpace) -> float:
         """Compute the probability that the past studies say nothing, after a study's trials."""
