@@ -165,7 +165,7 @@ class Predictions:
     @property
     def title(self) -> str:
         """What is drawn, and how many values were about as expected."""
-        title = "Values as expected before the trials, and as measured"
+        title = "Expected and measured values"
         if len(self.values) == 0:
             return title
         return f"{title}: {self.covered:.0%} of {len(self.values)} within two deviations"

@@ -168,11 +168,12 @@ def plot_sources(study: Study, sampler: TNASSampler) -> Figure:
         yaxis="y2",
         line={"color": "black", "dash": "dot"},
     )
+    right = {"title": "Weight", "side": "right", "rangemode": "tozero", "showgrid": False}
     figure.update_layout(
         title="What the past studies count",
         xaxis_title="Trial",
         yaxis={"title": "Probability", "range": [0, 1]},
-        yaxis2={"title": "Weight", "overlaying": "y", "side": "right", "showgrid": False},
+        yaxis2={**right, "overlaying": "y"},
         legend={"x": 1.12},
     )
     return figure

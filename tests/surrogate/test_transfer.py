@@ -92,6 +92,18 @@ def test_weight_of_the_past_is_that_of_bayesian_regression(n: int) -> None:
     mean = gp.posterior(far.unsqueeze(-2)).mean.flatten() / scales.unit
     assert float(mean[0]) == pytest.approx(constant)
     assert float(mean[1] - mean[0]) == pytest.approx(RELATED.mean + weight)
+    assert gp.past_weight == pytest.approx(RELATED.mean + weight)
+
+
+def test_without_a_past_or_unrelated_to_it_nothing_has_a_weight() -> None:
+    x, y = predicted(10, 1.0)
+    assert transfer(x, y, prior=UNRELATED).past_weight is None
+    assert transfer(x[:, :3], y, ALONE).past_weight is None
+    related, unrelated = transfer(x, y), transfer(x, y, prior=UNRELATED)
+    both = Mixture(related, unrelated)
+    assert both.no_past == pytest.approx(float(both.probabilities[1]))
+    assert both.past_weight == related.past_weight
+    assert Mixture(unrelated).no_past == 1 and Mixture(unrelated).past_weight is None
 
 
 def test_unit_does_not_change_what_is_found() -> None:
