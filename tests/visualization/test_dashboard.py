@@ -233,8 +233,13 @@ def test_a_browser_shows_figures_note_drawings_and_reasons(
     for title in ("What the past studies count", f"Best network, of trial {best}"):
         assert title in figures
     assert "Expected and measured values" in figures and "Numbers of operations" in figures
+    drawing = next(
+        meta.artifact_id
+        for meta in get_all_artifact_meta(searched)
+        if meta.filename == f"best-of-trial-{best}.png"
+    )
+    assert f"best-of-trial-{best}.png" in figures and drawing in figures  # as a picture
     note = rendered(f"{page}/note", tmp_path)
     assert "Search with optuna-tnas" in note and "the past says nothing" in note
-    assert f"best-of-trial-{best}.png" in note
     trials = rendered(f"{page}/trials", tmp_path)
     assert "tnas:reason" in trials and searched.trials[0].user_attrs["tnas:reason"] in trials
