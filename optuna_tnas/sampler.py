@@ -31,8 +31,11 @@ from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
 from optuna_tnas.search.constraints import KnownConstraint
 from optuna_tnas.search.constraints import KnownConstraints
+from optuna_tnas.search.explanation import Explanation
+from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import compatible
@@ -43,6 +46,7 @@ from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import trials
+from optuna_tnas.studies.as_of import as_of
 from optuna_tnas.surrogate.known_features import ArchitectureFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
@@ -101,6 +105,9 @@ class TNASSampler(BaseSampler):
             (as for ``known_constraints``) that returns numbers by name, NaN where one is missing,
             such as those of :mod:`optuna_tnas.features`. It is called once for an architecture;
             in a listed space for all of them, before the first suggestion that uses them.
+        explain_trials: Whether to write with each suggestion what it was decided by, as the
+            trial's user attributes ``tnas:reason``, ``tnas:mean`` and ``tnas:std``, which
+            optuna-dashboard shows as columns; the latter two once a trial has a value.
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
@@ -127,11 +134,13 @@ class TNASSampler(BaseSampler):
         failed_trials: Literal["avoid", "retry"] = "avoid",
         known_constraints: Mapping[str, KnownConstraint] | None = None,
         features: ArchitectureFeatures | None = None,
+        explain_trials: bool = True,
     ) -> None:
         check_acquisition(acquisition)
         for name, given in {
             "failed_trials": failed_trials != "avoid",
             "known_constraints": known_constraints is not None,
+            "features": features is not None,
         }.items():
             if given:
                 warn_experimental(f"Argument `{name}`")
@@ -148,6 +157,7 @@ class TNASSampler(BaseSampler):
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
         self._allow_repeats = allow_repeats
+        self._explain_trials = explain_trials
         self._n_retries = _retries(failed_trials)
         self._finished = trials.FinishedTrials()
         self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
@@ -172,6 +182,16 @@ class TNASSampler(BaseSampler):
     def space(self) -> Space:
         """The search space."""
         return self._suggester.surrogate.space
+
+    @property
+    def surrogate(self) -> MetaSurrogate:
+        """What earlier searches taught."""
+        return self._suggester.surrogate
+
+    @property
+    def dataset(self) -> DatasetSample | None:
+        """A sample of the data set that is searched on, if known."""
+        return self._suggester.dataset
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_lock", "_finished", "_planned")
@@ -198,10 +218,17 @@ class TNASSampler(BaseSampler):
         """The declared space, and what the study's trials were asked beside it."""
         return {**self.space.distributions(), **self._hyperparameters(study, trial).distributions}
 
-    def _hyperparameters(self, study: Study, trial: FrozenTrial | None) -> Hyperparameters:
+    def _hyperparameters(self, study: Study, trial: FrozenTrial) -> Hyperparameters:
         if not self._suggester.surrogate.config.searches_hyperparameters:
             return NONE
         return trials.hyperparameters(study, self.space, trial)
+
+    def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:
+        """Join the architectures with what some trials were asked beside them."""
+        asked = trials.asked_beside(others, self.space)
+        if not self._suggester.surrogate.config.searches_hyperparameters or len(asked) == 0:
+            return self.space
+        return JointSpace(self.space, asked)
 
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
@@ -272,15 +299,40 @@ class TNASSampler(BaseSampler):
             with self._lock, controlled_numerics():
                 known = (self._finished, self._n_retries)
                 data = trials.read_study(study, space, trial, *known)
-                avoided = data.avoided[:0] if self._allow_repeats else data.avoided
-                row = self._suggester.suggest(replace(data, avoided=avoided), fixed, rng, space)
+                if self._allow_repeats:
+                    data = replace(data, avoided=data.avoided[:0])
+                decision = self._suggester.decide(data, fixed, rng, space)
+                row = decision.row
                 trials.claim(study, space, trial, row)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
             if inevitable or trials.keep_claim(study, space, trial, row, *known):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
+        if self._explain_trials:
+            explanation = self._explanation(study, trial, space, data, decision)
+            trials.write_attributes(study, trial, explanation.attributes)
         return row
+
+    def _explanation(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        data: trials.Observations,
+        decision: Decision,
+    ) -> Explanation:
+        """Put in words and in the objective's unit what a trial was decided by."""
+        with self._lock, controlled_numerics():
+            belief = self._suggester.belief(data, decision.row, space, decision.acquisition)
+        mean = None if belief.mean is None else trials.sign_of(study) * belief.mean
+        found = {**vars(belief), "mean": mean}
+        return Explanation(
+            **found,
+            number=trial.number,
+            phase=decision.phase,
+            n_trials=len(data.X),
+        )
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:
@@ -367,11 +419,10 @@ class TNASSampler(BaseSampler):
         """
         _refuse_multi_objective(study)
         warn_experimental("`TNASSampler.predict`")
-        space = self._search_space(
-            {**self.space.distributions(), **self._hyperparameters(study, None).distributions}
-        )
+        others = trials.all_of(study)
+        space = self._space_beside(others)
         with self._lock, controlled_numerics():
-            data = trials.read_study(study, space, None, self._finished)
+            data = trials.observe(study, others, space, self._finished)
             if len(data.X) == 0:
                 raise StudyError(
                     f"The study {study.study_name!r} has no completed trial with the parameters "
@@ -381,6 +432,76 @@ class TNASSampler(BaseSampler):
             rows = rows.reshape(-1, data.X.shape[1])
             mean, deviation = self._suggester.predict(data, rows, space)
         return trials.sign_of(study) * mean, deviation
+
+    def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
+        """Tell why a trial's architecture was tried, and what was expected of it.
+
+        Everything is computed anew, with this sampler's surrogate, data set and acquisition
+        function, from the trials in the states that they had when this one began. Trials that
+        ended between that moment and the first parameter that this one asked for count as
+        running here, although the suggestion had seen them. Whether the trial was enqueued or
+        suggested by another sampler is read off it; which phase of the search it was follows
+        from the trials before it.
+
+        Args:
+            study: A study of this sampler's space.
+            trial: One of its trials, with an architecture of the space, in any state.
+
+        Raises:
+            StudyError: If the study has several objectives, or the trial has no architecture of
+                the space, or one of other choices.
+        """
+        _refuse_multi_objective(study)
+        warn_experimental("`TNASSampler.explain`")
+        before = as_of(trials.all_of(study), trial)
+        space = self._space_beside(before)
+        row = trials.architecture(trial, space)
+        if row is None:
+            raise StudyError(
+                f"Trial {trial.number} has no architecture to explain: of the parameters "
+                f"{list(self.space.distributions())} it has {sorted(trials.given(trial))}."
+            )
+        with self._lock, controlled_numerics():
+            data = trials.observe(study, before, space, self._finished, self._n_retries)
+            phase = self._phase(trial, data, space)
+            acquisition = self._suggester.acquisition(data, space)
+            value = self._suggester.value(row, space, acquisition)
+        decision = Decision(row, phase, acquisition)
+        found = self._explanation(study, trial, space, data, decision)
+        return replace(found, acquisition=value)
+
+    def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
+        """Tell what decided about a trial's architecture."""
+        fixed = self.space.positions(trials.enqueued(trial))
+        if decided(self.space, fixed) is not None:
+            return "enqueued"
+        if not trials.has_claimed(trial):
+            return "other"
+        if self._allow_repeats:
+            data = replace(data, avoided=data.avoided[:0])
+        rng = np.random.default_rng([self._seed, trial.number, 0])
+        return self._suggester.phase(data, fixed, rng, space)[0]
+
+    def source_weights(self, study: Study) -> dict[str, float]:
+        """Tell how much each past study counts in the next suggestion.
+
+        Args:
+            study: A study of this sampler's space.
+
+        Returns:
+            By the past study's name, the share of :attr:`Explanation.sources`. What is missing
+            to 1 is the probability that the past studies say nothing. Empty without a past.
+
+        Raises:
+            StudyError: If the study has several objectives, or its parameters other choices.
+        """
+        _refuse_multi_objective(study)
+        warn_experimental("`TNASSampler.source_weights`")
+        others = trials.all_of(study)
+        space = self._space_beside(others)
+        with self._lock, controlled_numerics():
+            data = trials.observe(study, others, space, self._finished)
+            return self._suggester.sources(data, space)
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Warn of an architecture that is fixed and violates a known constraint.

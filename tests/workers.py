@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from optuna.artifacts import FileSystemArtifactStore
 from optuna.storages import BaseStorage
 from optuna.storages import get_storage
 from optuna.storages import GrpcStorageProxy
@@ -28,6 +29,7 @@ from optuna.trial import Trial
 
 from optuna_tnas import TNASSampler
 from optuna_tnas.spaces import NASBench201Space
+from optuna_tnas.visualization import DashboardCallback
 
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -77,6 +79,7 @@ class Job:
         seed: The first process's; the others count on.
         in_step: Whether all processes wait for each other before every suggestion.
         kill_after: The process kills itself once the study has so many trials.
+        drawings: Folder of the drawings of a DashboardCallback after every trial, if there is one.
     """
 
     location: str
@@ -87,6 +90,7 @@ class Job:
     seed: int = 0
     in_step: bool = False
     kill_after: int | None = None
+    drawings: str | None = None
 
 
 def _work(job: Job, index: int, barrier: Any, retries: Any) -> None:
@@ -108,7 +112,11 @@ def _work(job: Job, index: int, barrier: Any, retries: Any) -> None:
         if job.kill_after is not None and len(study.get_trials(deepcopy=False)) >= job.kill_after:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    study.optimize(evaluate, n_trials=job.n_trials, callbacks=[kill])
+    callbacks: list[Any] = [kill]
+    if job.drawings is not None:
+        store = FileSystemArtifactStore(job.drawings)
+        callbacks.append(DashboardCallback(sampler, store, every=1))
+    study.optimize(evaluate, n_trials=job.n_trials, callbacks=callbacks)
 
 
 class _Counter(logging.Handler):

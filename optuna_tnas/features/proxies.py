@@ -13,11 +13,11 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import contextmanager
 from copy import deepcopy
-import logging
 import math
 from typing import Any
 
 import numpy as np
+from optuna.logging import get_logger
 import torch
 from torch import nn
 from torch import Tensor
@@ -30,7 +30,7 @@ from optuna_tnas.errors import FeatureError
 
 Build = Callable[[dict[str, Any]], nn.Module]
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(f"optuna.{__name__}")
 
 _NORMALIZATIONS = (
     nn.modules.batchnorm._BatchNorm,

@@ -153,6 +153,11 @@ class Acquisition:
         self._limits = limits
         self._alone = [self._kind.closed_form(gp, self._incumbent(gp)) for gp in mixture.gps]
 
+    @property
+    def mixture(self) -> Mixture:
+        """The GPs on the study's trials."""
+        return self._mixture
+
     def _incumbent(self, gp: StudyGP) -> Tensor:
         """The best feasible value so far, or the best one of all."""
         values: Tensor = gp.train_targets

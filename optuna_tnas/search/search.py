@@ -42,6 +42,16 @@ class Search(ABC):
     def inputs(self, X: np.ndarray) -> Tensor:
         """``n`` rows of the space -> ``n x d`` inputs of the study's GPs."""
 
+    @property
+    def has_past(self) -> bool:
+        """Whether past studies predict."""
+        return self._inputs.blocks.n_predictions > 0
+
+    @property
+    def no_past(self) -> float:
+        """Probability, before there are trials, that the past studies say nothing."""
+        return self._model.no_past
+
     def prior_mean(self, x: Tensor) -> Tensor:
         """Predict from the past alone: ``n x d`` -> ``n``."""
         return self._inputs.prior_mean(x)

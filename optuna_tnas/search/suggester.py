@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
@@ -16,6 +17,8 @@ from optuna_tnas.search.acquisition import PriorMean
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.explanation import Belief
+from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
@@ -56,6 +59,21 @@ class _Fit:
     limits: Feasibility | None
 
 
+@dataclass(frozen=True)
+class Decision:
+    """A suggestion, and what it was decided by.
+
+    Attributes:
+        row: The suggested row.
+        phase: What decided.
+        acquisition: The acquisition function, if that decided.
+    """
+
+    row: np.ndarray
+    phase: Phase
+    acquisition: Acquisition | None = None
+
+
 class Suggester:
     """Suggests architectures of one space for one data set.
 
@@ -79,7 +97,7 @@ class Suggester:
     ) -> None:
         self.surrogate = surrogate
         self._known_features = known
-        self._dataset = dataset
+        self.dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
         self._n_startup_trials = n_startup_trials
@@ -106,10 +124,10 @@ class Suggester:
 
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
-            model = self.surrogate.joint_model(self._dataset, space, self._known_features)
+            model = self.surrogate.joint_model(self.dataset, space, self._known_features)
             return EvolutionarySearch(space, model, self.constraints)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        model = self.surrogate.study_model(self._dataset, self._known_features)
+        model = self.surrogate.study_model(self.dataset, self._known_features)
         return search(space, model, self.constraints)
 
     def suggest(
@@ -119,7 +137,17 @@ class Suggester:
         rng: np.random.Generator,
         space: SearchSpace | None = None,
     ) -> np.ndarray:
-        """Suggest the next row of a space.
+        """Suggest the next row of a space; see :meth:`decide`."""
+        return self.decide(study, fixed, rng, space).row
+
+    def decide(
+        self,
+        study: Observations,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        space: SearchSpace | None = None,
+    ) -> Decision:
+        """Suggest the next row of a space, and tell what decided.
 
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
@@ -137,20 +165,33 @@ class Suggester:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
         space = space or self.surrogate.space
-        begun = len(study.X) + len(study.pending)
-        if len(study.X) == 0 or begun < self._n_startup:
-            known = self._known(space, rng)
-            unused = self._unused(space, known, study, fixed)
-            if self._is_beginning(study, len(unused)):
-                return unused[0] if len(unused) else self._random(space, study, fixed, rng)
-            if len(study.X) == 0:
-                search = self._search(space)
-                ranking = PriorMean(search.prior_mean)
-                return search.maximize(ranking, known, study.avoided, fixed, rng)
+        phase, known = self.phase(study, fixed, rng, space)
+        if phase == "start":
+            return Decision(known[0], phase)
+        if phase == "random":
+            return Decision(self._random(space, study, fixed, rng), phase)
         search = self._search(space)
+        if phase == "past":
+            ranking = PriorMean(search.prior_mean)
+            return Decision(search.maximize(ranking, known, study.avoided, fixed, rng), phase)
         start = best(study.X, study.merit, _N_BEST)
         acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
-        return search.maximize(acquisition, start, study.avoided, fixed, rng)
+        row = search.maximize(acquisition, start, study.avoided, fixed, rng)
+        return Decision(row, phase, acquisition)
+
+    def phase(
+        self, study: Observations, fixed: Fixed, rng: np.random.Generator, space: SearchSpace
+    ) -> tuple[Phase, np.ndarray]:
+        """Tell what decides; also return the rows that are worth beginning with, best first."""
+        begun = len(study.X) + len(study.pending)
+        none = study.avoided[:0]
+        if len(study.X) > 0 and begun >= self._n_startup:
+            return "acquisition", none
+        known = self._known(space, rng)
+        unused = self._unused(space, known, study, fixed)
+        if self._is_beginning(study, len(unused)):
+            return ("start", unused) if len(unused) else ("random", none)
+        return ("past", known) if len(study.X) == 0 else ("acquisition", none)
 
     def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         """Choose the hyper-parameters that the past studies predict to be best.
@@ -188,6 +229,76 @@ class Suggester:
             mean, variance = self._fit(search, study).mixture.moments(search.inputs(rows))
         center, unit = unit_of(study.y)
         return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
+
+    def belief(
+        self,
+        study: Observations,
+        row: np.ndarray,
+        space: SearchSpace,
+        acquisition: Acquisition | None,
+    ) -> Belief:
+        """Tell what the model says of a row of a space.
+
+        Args:
+            study: The study's trials so far.
+            row: The row.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+            acquisition: From :meth:`acquisition`.
+        """
+        search = self._search(space)
+        x = search.inputs(row[None])
+        past = float(search.prior_mean(x)) if search.has_past else None
+        if acquisition is None:
+            return Belief(past, None, None, search.no_past, None, self._sources(search, None))
+        mixture = acquisition.mixture
+        with torch.no_grad():
+            mean, variance = (float(moment) for moment in mixture.moments(x))
+        center, unit = unit_of(study.y)
+        return Belief(
+            past,
+            center + unit * mean if unit > 0 else None,
+            unit * variance**0.5 if unit > 0 else None,
+            mixture.no_past,
+            None if mixture.past_weights is None else float(mixture.past_weights.mean()),
+            self._sources(search, mixture),
+        )
+
+    def acquisition(self, study: Observations, space: SearchSpace) -> Acquisition | None:
+        """Build the acquisition function on a study's trials; None if none has a value."""
+        return self._acquire(self._search(space), study, 0) if len(study.X) else None
+
+    def value(
+        self, row: np.ndarray, space: SearchSpace, acquisition: Acquisition | None
+    ) -> float | None:
+        """Evaluate an acquisition function at a row of a space."""
+        if acquisition is None:
+            return None
+        return float(acquisition.values(self._search(space).inputs(row[None])))
+
+    def sources(self, study: Observations, space: SearchSpace) -> dict[str, float]:
+        """Tell by name how much each past study counts, after a study's trials."""
+        search = self._search(space)
+        mixture = self._fit(search, study).mixture if len(study.X) else None
+        return self._sources(search, mixture)
+
+    def _sources(self, search: Search, mixture: Mixture | None) -> dict[str, float]:
+        """Share out the probability that the past says something; nothing without a past."""
+        if self._relevance is None:
+            return {}
+        shares, no_past = self._relevance, search.no_past
+        if mixture is not None:
+            no_past = mixture.no_past
+        if mixture is not None and mixture.past_weights is not None:
+            weights = mixture.past_weights.abs()
+            shares = shares * weights[torch.arange(len(shares)) % len(weights)]
+        shares = (1 - no_past) * shares / shares.sum()
+        return dict(zip(self.surrogate.past_names, shares.tolist(), strict=True))
+
+    @cached_property
+    def _relevance(self) -> Tensor | None:
+        """How much each past study counts for the data set before there are trials."""
+        predictor = self.surrogate.predictor
+        return None if predictor is None else predictor.relevance(self.dataset)
 
     def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
         """Return rows that are worth beginning with, best first.

@@ -80,9 +80,9 @@ class DefineByRunSpace(Space):
     def __init__(self, build: Build, zero: Sequence[Choice] = (), n_runs: int = 1000) -> None:
         if n_runs < 1:
             raise SpaceError(f"n_runs cannot be {n_runs}; give 1 or more.")
-        self._build, self._zero = build, tuple(zero)
+        self._build, self.zero = build, tuple(zero)
         walk = Walk(build, n_runs)
-        _check_zero(self._zero, walk)
+        _check_zero(self.zero, walk)
         limit = min(_MAX_LISTED, MAX_ADJACENCY // walk.max_vertices**2)
         # The estimate may be off by some factor; a walk in vain only costs time.
         leaves = walk.leaves(limit) if walk.size <= 2 * limit else None
@@ -193,7 +193,7 @@ class DefineByRunSpace(Space):
 
         params, result = run(self._build, answer)
         graph = returned.to_sorted(result, params)
-        ops = [ABSENT if op in self._zero else self._op(op) for op in graph.labels]
+        ops = [ABSENT if op in self.zero else self._op(op) for op in graph.labels]
         canonical = np.zeros_like(row)
         canonical[active] = row[active]
         edges = np.array(graph.edges, dtype=np.int64).reshape(-1, 2)

@@ -34,9 +34,11 @@ class Space(ABC):
 
     Attributes:
         parameters: What Optuna suggests, in the order of a row's columns.
+        zero: Labels of operations that output zeros and so cut every path through them.
     """
 
     parameters: tuple[Parameter, ...]
+    zero: tuple[Choice, ...]
 
     # --- how spaces are made ----------------------------------------------------------------
 

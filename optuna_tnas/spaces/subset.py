@@ -72,6 +72,11 @@ class SubsetSpace(Space):
         return self.whole.parameters
 
     @property
+    def zero(self) -> tuple[Choice, ...]:  # type: ignore[override]
+        """The whole space's."""
+        return self.whole.zero
+
+    @property
     def size(self) -> int:
         """The whole space's."""
         return self.whole.size

@@ -164,8 +164,18 @@ def read_study(
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
     """
+    return observe(study, _others(study, current), space, finished, n_retries)
+
+
+def observe(
+    study: Study,
+    others: Sequence[FrozenTrial],
+    space: SearchSpace,
+    finished: FinishedTrials | None = None,
+    n_retries: int = 0,
+) -> Observations:
+    """Convert some of a study's trials; see :func:`read_study`."""
     finished = finished or FinishedTrials()
-    others = _others(study, current)
     rows = finished.architectures(study, others, space)
     # No pairs: tens of thousands of tuples would have the garbage collector go through it all.
     known = [row is not None for row in rows]
@@ -204,8 +214,7 @@ def hyperparameters(
 
 def any_finished(study: Study) -> bool:
     """Tell whether any trial of the study has ended."""
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
-    return any(trial.state.is_finished() for trial in trials)
+    return any(trial.state.is_finished() for trial in all_of(study))
 
 
 def asked_beside(trials: Iterable[FrozenTrial], space: SearchSpace) -> Hyperparameters:
@@ -244,13 +253,18 @@ def encoded(params: Mapping[str, Any], space: SearchSpace) -> np.ndarray | None:
         return None
 
 
+def all_of(study: Study) -> list[FrozenTrial]:
+    """Return all trials of a study, under Hyperband too; they are not to be changed."""
+    return study._storage.get_all_trials(study._study_id, deepcopy=False)
+
+
 def _others(study: Study, current: FrozenTrial | None) -> list[FrozenTrial]:
     """Return all trials but the current one, from the storage itself.
 
     Under Hyperband, ``study.get_trials`` shows one bracket. Completed trials of the others had
     the same resource, and their architectures are not to be evaluated again either.
     """
-    trials = study._storage.get_all_trials(study._study_id, deepcopy=False)
+    trials = all_of(study)
     if current is None:
         return trials
     return [trial for trial in trials if trial.number != current.number]
@@ -324,8 +338,19 @@ def _check_choices(trial: FrozenTrial, space: SearchSpace) -> None:
 
 def given(trial: FrozenTrial) -> Mapping[str, Any]:
     """Return the parameters that the trial already has: enqueued and suggested ones."""
-    enqueued = trial.system_attrs.get(_ENQUEUED)
-    return {**enqueued, **trial.params} if isinstance(enqueued, dict) else trial.params
+    return {**enqueued(trial), **trial.params}
+
+
+def enqueued(trial: FrozenTrial) -> Mapping[str, Any]:
+    """Return the parameters that the trial was enqueued with."""
+    fixed = trial.system_attrs.get(_ENQUEUED)
+    return fixed if isinstance(fixed, dict) else {}
+
+
+def has_claimed(trial: FrozenTrial) -> bool:
+    """Tell whether a sampler of this package chose the trial's architecture."""
+    attributes = trial.system_attrs.items()
+    return any(key.startswith(_CLAIM) and value is not None for key, value in attributes)
 
 
 def _claim_key(space: SearchSpace) -> str:
@@ -335,6 +360,12 @@ def _claim_key(space: SearchSpace) -> str:
 def claim(study: Study, space: SearchSpace, trial: FrozenTrial, row: np.ndarray) -> None:
     """Tell all workers which architecture (``P``) this trial is about to evaluate."""
     study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), row.tolist())
+
+
+def write_attributes(study: Study, trial: FrozenTrial, attributes: Mapping[str, Any]) -> None:
+    """Write user attributes of a running trial, one call to the storage each."""
+    for key, value in attributes.items():
+        study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
 def keep_claim(

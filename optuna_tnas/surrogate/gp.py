@@ -33,9 +33,12 @@ class StudyGP(SingleTaskGP):
     Attributes:
         log_evidence: Log evidence of the trials, up to a constant that is the same for all GPs
             on the same ones.
+        past_weights: ``C``, posterior means of the weights of what the past studies predict; None
+            if the GP takes nothing from them.
     """
 
     log_evidence = 0.0
+    past_weights: Tensor | None = None
 
     @cached_property
     def factor(self) -> Tensor:
@@ -130,6 +133,18 @@ class Mixture:
     def probabilities(self) -> Tensor:
         """Probability of each GP given the trials: float64."""
         return torch.tensor([gp.log_evidence for gp in self.gps]).double().softmax(dim=0)
+
+    @property
+    def no_past(self) -> float:
+        """Probability that the past studies say nothing; 1 if no GP takes anything from them."""
+        without = torch.tensor([gp.past_weights is None for gp in self.gps])
+        return float(self.probabilities[without].sum())
+
+    @property
+    def past_weights(self) -> Tensor | None:
+        """Posterior means of the past studies' weights, if they say something at all: ``C``."""
+        weights = [gp.past_weights for gp in self.gps if gp.past_weights is not None]
+        return weights[0] if weights else None
 
     def mean(self, X: Tensor) -> Tensor:
         """Average the GPs' posterior means: ``n x d`` inputs -> ``n``."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from functools import cached_property
-import logging
 from typing import Any
 
 import numpy as np
+from optuna.logging import get_logger
 from scipy.special import ndtri
 import torch
 from torch import Tensor
@@ -19,7 +19,7 @@ from optuna_tnas.spaces.evaluation import Evaluated
 from optuna_tnas.spaces.listing import Listing
 
 
-_logger = logging.getLogger(__name__)
+_logger = get_logger(f"optuna.{__name__}")
 
 ArchitectureFeatures = Callable[[dict[str, Any]], Mapping[str, float]]
 

@@ -207,6 +207,14 @@ class MetaSurrogate:
         """The past studies' posterior means, encoded at the first use."""
         return PastPredictor(self.past, self.network, self.structure) if self.past else None
 
+    @property
+    def past_names(self) -> tuple[str, ...]:
+        """Names of the past studies that predict, in their order; none without a past."""
+        n = 0 if self.past is None else len(self.past.dataset_encodings)
+        known = self.provenance.get("tasks")
+        names = tuple(map(str, known)) if isinstance(known, Mapping) else ()
+        return names if len(names) == n else tuple(f"past study {q}" for q in range(n))
+
     def renamed(self, space: Space) -> MetaSurrogate:
         """Copy for a study that calls the space's parameters by other names.
 

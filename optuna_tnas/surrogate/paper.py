@@ -40,6 +40,11 @@ class PaperModel:
         self._start = network.hyperparameters
 
     @property
+    def no_past(self) -> float:
+        """1: the past is in the kernel only."""
+        return 1.0
+
+    @property
     def without_past(self) -> PaperModel:
         """The model itself: the past is in its kernel only."""
         return self

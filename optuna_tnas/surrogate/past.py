@@ -277,13 +277,34 @@ class PastPredictor:
         unknown = self._network.dataset_encoder.unknown.cpu()
         if sample is None and not (self._encodings == unknown).all(dim=1).any():
             return torch.full((self.n_studies,), 1 / self.n_studies).double()
+        similarity = self._similarity(self._network.encode_dataset(sample))
+        relevance = similarity + _LEAST_SIMILARITY
+        return relevance / relevance.sum()
+
+    @torch.no_grad()
+    def similarities(self, sample: DatasetSample | None = None) -> Tensor:
+        """Compare data sets as :meth:`relevance` does, the past studies' own and one more.
+
+        Args:
+            sample: A sample of the other data set, if known.
+
+        Returns:
+            ``Q x Q`` float64, or ``(Q + 1) x Q`` with the sample in the last row: correlations
+            of the row's data set with the column's, averaged over the column's trials; 1 where
+            they are the same to the deep kernel.
+        """
+        datasets = [*self._encodings]
+        if sample is not None:
+            datasets.append(self._network.encode_dataset(sample))
+        return torch.stack([self._similarity(dataset) for dataset in datasets])
+
+    def _similarity(self, dataset: Tensor) -> Tensor:
+        """Correlate ``K``, an encoded data set, with each past study's: ``Q`` float64."""
         everywhere = torch.arange(len(self._trials.structure))
-        dataset = self._network.encode_dataset(sample)
         here = self._trials.latents(everywhere, dataset)[self._trials.place]
         similarity = torch.zeros(self.n_studies).double()
         for q, encoding in enumerate(self._encodings):
             trials = torch.nonzero(self._study_index == q).flatten()
             there = self._trials.latents(self._trials.place[trials], encoding)
             similarity[q] = matern((here[trials] - there).square().sum(dim=-1)).mean()
-        relevance = similarity + _LEAST_SIMILARITY
-        return relevance / relevance.sum()
+        return similarity

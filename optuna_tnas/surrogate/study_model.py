@@ -31,6 +31,10 @@ class StudyModel(Protocol):
         """The map from architectures to the GP's inputs."""
 
     @property
+    def no_past(self) -> float:
+        """Probability, before there are trials, that the past studies say nothing."""
+
+    @property
     def without_past(self) -> StudyModel:
         """The same model of outcomes that the past says nothing of."""
 

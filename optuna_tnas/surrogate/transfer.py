@@ -71,6 +71,13 @@ class TransferModel:
         self._hypotheses = hypotheses
 
     @property
+    def no_past(self) -> float:
+        """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
+        if self.features.blocks.n_predictions == 0:
+            return 1.0
+        return self._hypotheses.count(UNRELATED) / len(self._hypotheses)
+
+    @property
     def without_past(self) -> TransferModel:
         """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         return TransferModel(self.features, (UNRELATED,))
@@ -129,7 +136,26 @@ def fit_transfer_gp(
     gp.eval().requires_grad_(False)
     gp.log_evidence = fit.log_evidence
     gp.factor, gp.alpha = unit * fit.factor, fit.alpha / unit
+    if inputs.blocks.n_predictions > 0 and prior != UNRELATED:
+        gp.past_weights = posterior_weights(inputs, prior, x, fit.alpha)
     return gp
+
+
+def posterior_weights(
+    inputs: FeatureInputs, prior: WeightPrior, x: Tensor, alpha: Tensor
+) -> Tensor:
+    """Compute the posterior means of the weights ``w_q``: ``C``.
+
+    The covariance of a weight with the outcomes, in the study's unit, is its prior variance times
+    what the study predicts for the trials.
+
+    Args:
+        inputs: Reads ``x``.
+        prior: The weights' prior.
+        x: ``n x d``, the trials.
+        alpha: ``n``, their coefficients in the posterior mean, in the study's unit.
+    """
+    return prior.mean + _weight_variance(inputs, prior) * (alpha @ inputs.predictions(x))
 
 
 def evidence(

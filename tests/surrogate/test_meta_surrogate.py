@@ -122,6 +122,24 @@ def test_state_restores_everything(experienced: MetaSurrogate) -> None:
 
 
 @pytest.mark.parametrize(
+    ("tasks", "names"),
+    [
+        ({"a": 3, "b": 4}, ("a", "b")),
+        ({"a": 3}, ("past study 0", "past study 1")),  # the names are not those of the past
+        (7, ("past study 0", "past study 1")),
+        (None, ("past study 0", "past study 1")),
+    ],
+)
+def test_past_studies_have_names(
+    experienced: MetaSurrogate, tasks: object, names: tuple[str, ...]
+) -> None:
+    experienced.provenance = {} if tasks is None else {"tasks": tasks}
+    assert experienced.past_names == names
+    experienced.past = None
+    assert experienced.past_names == ()
+
+
+@pytest.mark.parametrize(
     ("gp", "model"), [(Config().gp, TransferModel), (Config.preset("paper").gp, PaperModel)]
 )
 def test_configuration_chooses_the_model(gp: Any, model: type) -> None:

@@ -136,6 +136,21 @@ def test_studies_share_columns_of_predictions_where_there_are_many(
     torch.testing.assert_close(shared.sum(dim=1), relevance)
 
 
+def test_similarities_are_what_relevances_are_made_of(
+    surrogate: MetaSurrogate,
+    studies: list[Study],
+    dataset_of: Callable[[int, float], DatasetSample],
+) -> None:
+    predict, sample = predictor(surrogate, studies), dataset_of(9, 1.0)
+    values = predict.similarities(sample)
+    assert values.shape == (6, 5)
+    torch.testing.assert_close(values[:5], predict.similarities())
+    torch.testing.assert_close(values[:5].diagonal(), torch.ones(5).double())
+    for row, dataset in ((values[5], sample), (values[1], studies[1][2])):
+        expected = (row + 0.01) / (row + 0.01).sum()
+        torch.testing.assert_close(predict.relevance(dataset), expected)
+
+
 def test_unknown_data_set_is_like_all_known_ones(
     surrogate: MetaSurrogate, studies: list[Study]
 ) -> None:

@@ -96,16 +96,29 @@ def test_weights_of_the_past_are_those_of_bayesian_regression(n: int, n_studies:
     far[:, -n_studies:] = torch.eye(n_studies + 1)[:, 1:]
     mean = gp.posterior(far.unsqueeze(-2)).mean.flatten() / scales.unit
     assert float(mean[0]) == pytest.approx(constant)
-    assert (mean[1:] - mean[0]).tolist() == pytest.approx([RELATED.mean + w for w in weights])
+    expected = [RELATED.mean + w for w in weights]
+    assert (mean[1:] - mean[0]).tolist() == pytest.approx(expected)
+    assert gp.past_weights is not None and gp.past_weights.tolist() == pytest.approx(expected)
 
 
 def test_trials_tell_which_past_study_is_right() -> None:
     for seed in range(8):
         x, y = predicted(10, 1.0, seed)  # by the last one of two
         gp = transfer(x, y, of_widths(1, 1, 2))
-        far = torch.tensor([[1e3, 1e3, 0, 0], [1e3, 1e3, 1, 0], [1e3, 1e3, 0, 1]]).double()
-        nothing, wrong, right = gp.posterior(far.unsqueeze(-2)).mean.flatten().tolist()
-        assert right - nothing > 2 * abs(wrong - nothing)
+        assert gp.past_weights is not None
+        wrong, right = gp.past_weights.tolist()
+        assert right > 2 * abs(wrong)
+
+
+def test_without_a_past_or_unrelated_to_it_nothing_has_a_weight() -> None:
+    x, y = predicted(10, 1.0)
+    assert transfer(x, y, prior=UNRELATED).past_weights is None
+    assert transfer(x[:, :3], y, ALONE).past_weights is None
+    related, unrelated = transfer(x, y), transfer(x, y, prior=UNRELATED)
+    both = Mixture(related, unrelated)
+    assert both.no_past == pytest.approx(float(both.probabilities[1]))
+    assert both.past_weights is related.past_weights
+    assert Mixture(unrelated).no_past == 1 and Mixture(unrelated).past_weights is None
 
 
 def test_unit_does_not_change_what_is_found() -> None:
