@@ -37,3 +37,7 @@ class StorageError(OptunaTNASError, ValueError):
 
 class ConstraintError(OptunaTNASError, ValueError):
     """A known constraint cannot be evaluated, or no architecture meets the constraints."""
+
+
+class ObjectiveError(OptunaTNASError, ValueError):
+    """A cheap objective cannot be evaluated, or contradicts the study's trials."""

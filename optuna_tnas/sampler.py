@@ -28,10 +28,11 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
-from optuna_tnas.search.constraints import KnownConstraint
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.known import KnownFunction
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import compatible
@@ -106,13 +107,15 @@ class TNASSampler(BaseSampler):
         warn_independent_sampling: bool = True,
         allow_repeats: bool = False,
         failed_trials: Literal["avoid", "retry"] = "avoid",
-        known_constraints: Mapping[str, KnownConstraint] | None = None,
+        known_constraints: Mapping[str, KnownFunction] | None = None,
+        cheap_objectives: Mapping[str, KnownFunction] | None = None,
     ) -> None:
         check_acquisition(acquisition)
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
         constraints = KnownConstraints(surrogate.space, known_constraints)
-        self._suggester = Suggester(surrogate, dataset, acquisition, constraints)
+        cheap = CheapObjectives(surrogate.space, cheap_objectives)
+        self._suggester = Suggester(surrogate, dataset, acquisition, constraints, cheap)
         self._seed = _entropy() if seed is None else _checked_seed(seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
@@ -179,7 +182,6 @@ class TNASSampler(BaseSampler):
             ConstraintError: If a known constraint cannot be evaluated, or no architecture that
                 meets them all is found.
         """
-        _refuse_multi_objective(study)
         if not self.space.distributions().keys() & search_space.keys():
             return {
                 name: self.sample_independent(study, trial, name, distribution)
@@ -269,7 +271,6 @@ class TNASSampler(BaseSampler):
         Raises:
             StudyError: If the study is multi-objective.
         """
-        _refuse_multi_objective(study)
         if self._independent_sampler is None:
             planned = self._planned_value(trial, param_name, param_distribution)
             if planned is not None:
@@ -326,7 +327,6 @@ class TNASSampler(BaseSampler):
                 parameters, or its parameters have other choices.
             SpaceError: If parameters are none of the space's.
         """
-        _refuse_multi_objective(study)
         space = self._search_space(
             {**self.space.distributions(), **self._hyperparameters(study, None).distributions}
         )
@@ -390,14 +390,6 @@ def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrog
             )
         return MetaSurrogate(space)
     return surrogate if space is None else surrogate.renamed(space)
-
-
-def _refuse_multi_objective(study: Study) -> None:
-    if len(study.directions) > 1:
-        raise StudyError(
-            f"The study has {len(study.directions)} objectives; TNASSampler searches with one. "
-            "Use optuna.samplers.NSGAIISampler or TPESampler for this study."
-        )
 
 
 def _retries(failed_trials: str) -> int:

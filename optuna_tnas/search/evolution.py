@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import Fixed
@@ -27,19 +28,24 @@ class EvolutionarySearch(Search):
         space: The space.
         model: The study's model.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
     """
 
     _N_RANDOM = 64
     _MAX_ROUNDS = 8
 
     def __init__(
-        self, space: SearchSpace, model: StudyModel, constraints: KnownConstraints | None = None
+        self,
+        space: SearchSpace,
+        model: StudyModel,
+        constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
     ) -> None:
-        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints)
+        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints, cheap)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Compute the features of ``n x P`` architectures: ``n x d``."""
-        return self._model.features(X)
+        return self._features(X)
 
     def maximize(
         self,

@@ -8,11 +8,11 @@ from tqdm import tqdm
 
 from optuna_tnas.errors import ConstraintError
 from optuna_tnas.search.constraints import KnownConstraints
-from optuna_tnas.search.constraints import PATIENCE
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import architecture_of
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.known import PATIENCE
 from optuna_tnas.search.mutation import offspring
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.joint import architectures_of

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,6 +13,8 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
@@ -19,12 +22,18 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.hypervolume import HypervolumeImprovement
 from optuna_tnas.search.measured import fit_constraints
+from optuna_tnas.search.objectives import cheap_objective
+from optuna_tnas.search.objectives import fit_objectives
+from optuna_tnas.search.objectives import KnownObjective
+from optuna_tnas.search.objectives import Objective
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
+from optuna_tnas.studies.trials import Metric
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
@@ -48,6 +57,7 @@ class Suggester:
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
     """
 
     def __init__(
@@ -56,11 +66,13 @@ class Suggester:
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
         constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
     ) -> None:
         self.surrogate = surrogate
         self._dataset = dataset
         self._acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
+        self.cheap = cheap or CheapObjectives(surrogate.space)
         self._searches: dict[str, Search] = {}
 
     def __getstate__(self) -> dict[str, Any]:
@@ -77,9 +89,10 @@ class Suggester:
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
             model = self.surrogate.joint_model(self._dataset, space)
-            return EvolutionarySearch(space, model, self.constraints)
+            return EvolutionarySearch(space, model, self.constraints, self.cheap)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        return search(space, self.surrogate.study_model(self._dataset), self.constraints)
+        model = self.surrogate.study_model(self._dataset)
+        return search(space, model, self.constraints, self.cheap)
 
     def suggest(
         self,
@@ -109,6 +122,10 @@ class Suggester:
         begun = len(study.X) + len(study.pending)
         if len(study.X) == 0 or begun < self.surrogate.config.n_warm_start:
             known = self._known(space, rng)
+            predicted = self._predicted_front(space, study)
+            if predicted is not None:
+                search = self._search(space)
+                return search.maximize(predicted, known, study.avoided, fixed, rng)
             unused = self._unused(space, known, study, fixed)
             if self._is_beginning(study, len(unused)):
                 return unused[0] if len(unused) else self._random(space, study, fixed, rng)
@@ -181,7 +198,7 @@ class Suggester:
         them near-duplicates.
         """
         begun = len(study.X) + len(study.pending)
-        if self.surrogate.past is None:
+        if not self._past_helps(study):
             return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
         return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
 
@@ -194,10 +211,53 @@ class Suggester:
         size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, surrogate.config.n_warm_start)
 
-    def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
+    def _past_helps(self, study: Observations) -> bool:
+        """Tell whether past studies predict an objective of the study."""
+        past = self.surrogate.past is not None
+        return past and (not study.metrics or self.helped(study.metrics) is not None)
+
+    def helped(self, metrics: Sequence[Metric]) -> int | None:
+        """Find the one of several objectives that the past studies predict; None if there is none.
+
+        It is the one of the same name. If the past or the study has no names: the first one.
+        """
+        if self.surrogate.past is None:
+            return None
+        names = [metric.name for metric in metrics]
+        if self.surrogate.metric is None or names[0] is None:
+            return 0
+        return names.index(self.surrogate.metric) if self.surrogate.metric in names else None
+
+    def _predicted_front(
+        self, space: SearchSpace, study: Observations
+    ) -> HypervolumeImprovement | None:
+        """Rank by what an architecture adds to the predicted front of those begun.
+
+        None unless every one of several objectives is predicted, by the past or because it is
+        cheap.
+        """
+        helped = self.helped(study.metrics) if study.metrics else None
+        search, objectives = self._search(space), list[Objective]()
+        for j, metric in enumerate(study.metrics):
+            if metric.name in search.cheap_names:
+                objectives.append(cheap_objective(search, metric))
+            elif j == helped:
+                objectives.append(KnownObjective(search.prior_mean))
+        if helped is None or len(objectives) < len(study.metrics):
+            return None
+        begun = search.inputs(np.concatenate([study.X, study.pending]))
+        return HypervolumeImprovement(objectives, begun, begun[:0], 0)
+
+    def _acquire(self, search: Search, study: Observations, seed: int) -> Ranking:
         """Fit the GPs to the study's trials and build their acquisition function."""
-        mixture, kept = self._fit(search, study)
         pending = search.inputs(study.pending[-_MAX_PENDING:])
+        if study.metrics:
+            kept = informative(study.merit)
+            objectives = fit_objectives(search, study, kept, self.helped(study.metrics))
+            limits = fit_constraints(search, study, kept)
+            trials = search.inputs(study.X[kept])
+            return HypervolumeImprovement(objectives, trials, pending, seed, limits)
+        mixture, kept = self._fit(search, study)
         limits = fit_constraints(search, study, kept)
         return Acquisition(self._acquisition, mixture, pending, seed, limits)
 

@@ -79,6 +79,7 @@ class MetaSurrogate:
         warm_start: ``w x P`` int64, architectures to begin a search with, best first.
         model: Builds the model of a study.
         provenance: Plain data on the origin of the weights.
+        metric: The name of the past studies' objective, if it is known.
     """
 
     def __init__(
@@ -96,6 +97,7 @@ class MetaSurrogate:
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.model: ModelOf = MODELS[self.config.gp]
         self.provenance: dict[str, Any] = {}
+        self.metric: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the encoded past, which is computed anew."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from optuna_tnas.errors import ConstraintError
-from optuna_tnas.search import constraints as module
+from optuna_tnas.search import known as module
 from optuna_tnas.search.constraints import KnownConstraints
 from tests.search.cases import Case
 

@@ -1,0 +1,160 @@
+"""Ranks candidates by what they add to the hypervolume of a study's front.
+
+The region that no trial dominates is cut into boxes; the expected hypervolume improvement is a
+sum over them of products over the objectives, since those are independent given the trials::
+
+    EHVI(x) = sum_k prod_j ( E[max(f_j(x) - l_kj, 0)] - E[max(f_j(x) - u_kj, 0)] )
+
+Yang et al., "Efficient computation of expected hypervolume improvement using box decomposition
+algorithms" (2019). An expectation over a mixture is the mean over its parts, so it stays exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from botorch.utils.multi_objective.box_decompositions import FastNondominatedPartitioning
+import numpy as np
+import torch
+from torch import Tensor
+
+from optuna_tnas.search.acquisition import highest
+from optuna_tnas.search.acquisition import Limits
+from optuna_tnas.search.objectives import Belief
+from optuna_tnas.search.objectives import Objective
+
+
+_N_DRAWS = {2: 32, 3: 16}  # of the running trials' values, by the number of objectives
+_N_DRAWS_OF_MANY = 8
+_SHORTLIST = 512  # candidates that are scored jointly with the running trials
+_SIZE = 1 << 22  # pairs of a candidate and a box at a time
+_MARGIN = 0.1  # of the reference point below the front, in parts of the front's range
+
+
+class HypervolumeImprovement:
+    """Ranks candidates by their expected improvement of the hypervolume.
+
+    The front is that of the values that the objectives' models give the trials, without noise.
+
+    Args:
+        objectives: What is believed of each of M objectives.
+        trials: ``n x d`` inputs of the trials with values.
+        pending: ``p x d`` inputs of the running trials, p >= 0.
+        seed: Seed of the quasi-random draws of the running trials' values.
+        limits: Constraints that are measured with the objectives; none unless given. Until a
+            trial is feasible, candidates rank by the probability that they are.
+    """
+
+    @torch.no_grad()
+    def __init__(
+        self,
+        objectives: Sequence[Objective],
+        trials: Tensor,
+        pending: Tensor,
+        seed: int,
+        limits: Limits | None = None,
+    ) -> None:
+        self._objectives, self._pending = objectives, pending
+        self._limits, self._seed = limits, seed
+        values = torch.stack([o.belief(trials).mean for o in objectives], dim=1)
+        self._front = values if limits is None else values[limits.feasible]
+        self._reference = reference_point(self._front if len(self._front) else values)
+        self._boxes = boxes(self._front, self._reference)
+
+    @torch.no_grad()
+    def values(self, x: Tensor) -> Tensor:
+        """Score ``n x d`` candidates, running trials left aside: ``n``."""
+        if self._limits is not None and not self._limits.feasible.any():
+            return self._limits.log_probability(x)
+        beliefs = [objective.belief(x) for objective in self._objectives]
+        return self._limited(expected_improvement(self._boxes, beliefs), x)
+
+    def _limited(self, values: Tensor, x: Tensor) -> Tensor:
+        """Weigh ``n`` values by the probability that the candidates are feasible."""
+        return values if self._limits is None else values * self._limits.log_probability(x).exp()
+
+    @torch.no_grad()
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose the candidate with the highest value, running trials being pending.
+
+        If trials are running, the best without them are scored jointly with them. Ties go to the
+        highest sum of the objectives' means, then to the first.
+
+        Args:
+            x: ``n x d`` candidates.
+            allowed: ``m`` ascending positions, m >= 1.
+        """
+        rows = torch.from_numpy(allowed)
+        values = self.values(x[rows])
+        if len(self._pending) > 0:
+            top = highest(values, _SHORTLIST)
+            rows, values = rows[top], self._joint_values(x[rows[top]])
+        ties = rows[values == values.max()]
+        if len(ties) == 1:
+            return int(ties[0])
+        means = [objective.belief(x[ties]).mean for objective in self._objectives]
+        return int(ties[torch.stack(means).sum(dim=0).argmax()])
+
+    def _joint_values(self, x: Tensor) -> Tensor:
+        """Score ``n x d`` candidates given draws of the running trials' values: ``n``."""
+        if self._limits is not None and not self._limits.feasible.any():
+            return self._limits.log_probability(x)
+        M, p = len(self._objectives), len(self._pending)
+        uniform, normal = _draws(_N_DRAWS.get(M, _N_DRAWS_OF_MANY), M, p, self._seed)
+        given = [
+            objective.given(x, self._pending, uniform[:, j], normal[:, j])
+            for j, objective in enumerate(self._objectives)
+        ]
+        drawn = torch.stack([values for values, _ in given], dim=-1)  # S x p x M
+        total = torch.zeros(len(x)).to(drawn)
+        for values, *beliefs in zip(drawn, *(beliefs for _, beliefs in given), strict=True):
+            front = torch.cat([self._front, values])
+            total += expected_improvement(boxes(front, self._reference), beliefs)
+        return self._limited(total / len(drawn), x)
+
+
+def reference_point(front: Tensor) -> Tensor:
+    """Choose the point that the hypervolume counts from, below a front: ``n x M`` -> ``M``."""
+    worst, best = front.min(dim=0).values, front.max(dim=0).values
+    return worst - _MARGIN * (best - worst).clamp_min(1.0)
+
+
+def boxes(front: Tensor, reference: Tensor) -> Tensor:
+    """Cut the region above a reference point that a front does not dominate into boxes.
+
+    Args:
+        front: ``n x M`` values, dominated ones too, n >= 0.
+        reference: ``M``.
+
+    Returns:
+        ``2 x K x M``, lower and upper corners; some of the latter are infinite.
+    """
+    return FastNondominatedPartitioning(reference, front).get_hypercell_bounds()
+
+
+def expected_improvement(boxes: Tensor, beliefs: Sequence[Belief]) -> Tensor:
+    """Compute the expected hypervolume improvement of ``n`` candidates, see above: ``n``.
+
+    Args:
+        boxes: ``2 x K x M``.
+        beliefs: Of each of M objectives, ``n`` mixtures.
+    """
+    size = max(1, _SIZE // boxes.shape[1])
+    parts = zip(*(belief.split(size) for belief in beliefs), strict=True)
+    return torch.cat([_improvement(boxes, part) for part in parts])
+
+
+def _improvement(boxes: Tensor, beliefs: Sequence[Belief]) -> Tensor:
+    volumes = torch.ones(())
+    for j, belief in enumerate(beliefs):
+        levels, (lower, upper) = boxes[..., j].unique(return_inverse=True)
+        excess = belief.excess(levels)
+        volumes = volumes * (excess[:, lower] - excess[:, upper]).clamp_min(0)
+    return volumes.sum(dim=1)
+
+
+def _draws(n: int, M: int, p: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw ``n x M`` uniform and ``n x M x p`` normal quasi-random numbers."""
+    engine = torch.quasirandom.SobolEngine(M * (p + 1), scramble=True, seed=seed)
+    drawn = engine.draw(n, dtype=torch.double).clamp(1e-9, 1 - 1e-9).view(n, M, p + 1)
+    return drawn[..., 0], torch.special.ndtri(drawn[..., 1:])
