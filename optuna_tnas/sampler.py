@@ -72,7 +72,8 @@ class TNASSampler(BaseSampler):
         dataset: A sample of the data set that is searched on, if known.
         seed: Same seed, same trials.
         acquisition: ``"qei"`` (expected improvement), ``"qlogei"`` (its logarithm, numerically
-            more robust) or ``"ucb"`` (upper confidence bound).
+            more robust) or ``"ucb"`` (upper confidence bound). With several objectives the first
+            two are the expected hypervolume improvement, and there is no third.
         device: Where the encoders run; the Gaussian process stays on the CPU.
         independent_sampler: For parameters that no earlier trial was asked for, instead of what
             past studies say of them; random unless given.
@@ -85,6 +86,10 @@ class TNASSampler(BaseSampler):
             parameters (a dict such as ``trial.params``, of the space's parameters only) that are
             0 or less where the limit is met. Each is called once for an architecture. None that
             violates one is suggested; one that was enqueued runs with a warning.
+        cheap_objectives: Those of several objectives that are known without training, by the name
+            that ``study.set_metric_names`` gives them: functions of an architecture's parameters,
+            such as its number of parameters, that return what a trial reports. Each is called
+            once for an architecture and exact in the search.
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
@@ -92,6 +97,7 @@ class TNASSampler(BaseSampler):
             negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
         ConstraintError: If the constraints are no mapping of names to functions.
+        ObjectiveError: If the cheap objectives are none.
     """
 
     def __init__(
@@ -178,10 +184,14 @@ class TNASSampler(BaseSampler):
         """An architecture, and the hyper-parameters beside it.
 
         Raises:
-            StudyError: If the study is multi-objective, or its parameters have other choices.
+            StudyError: If the study's parameters have other choices, or a cheap objective is none
+                of its objectives.
+            OptunaTNASError: If the acquisition is not for several objectives.
+            ObjectiveError: If a cheap objective cannot be evaluated.
             ConstraintError: If a known constraint cannot be evaluated, or no architecture that
                 meets them all is found.
         """
+        self._check_objectives(study)
         if not self.space.distributions().keys() & search_space.keys():
             return {
                 name: self.sample_independent(study, trial, name, distribution)
@@ -193,6 +203,22 @@ class TNASSampler(BaseSampler):
             self._planned[trial._trial_id] = self._plan(row, trial)
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
+
+    def _check_objectives(self, study: Study) -> None:
+        """Refuse a study whose objectives contradict the sampler's arguments."""
+        M, names = len(study.directions), self._suggester.cheap.names
+        if M > 1 and self._suggester.acquisition == "ucb":
+            raise OptunaTNASError(
+                f"The acquisition 'ucb' is not for {M} objectives; choose 'qei' or 'qlogei', both "
+                "of which are the expected hypervolume improvement then."
+            )
+        known = (study.metric_names or []) if names and M > 1 else []
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise StudyError(
+                f"The cheap objective {unknown[0]!r} is none of the study's {M} objectives "
+                f"{known}. It must be one of several; name them with study.set_metric_names."
+            )
 
     def _may_plan(self, study: Study) -> bool:
         """Tell whether past studies had hyper-parameters, and this one may ask for them yet."""
@@ -266,11 +292,7 @@ class TNASSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A parameter that no earlier trial was asked for: as the past has it, or at random.
-
-        Raises:
-            StudyError: If the study is multi-objective.
-        """
+        """A parameter that no earlier trial was asked for: as the past has it, or at random."""
         if self._independent_sampler is None:
             planned = self._planned_value(trial, param_name, param_distribution)
             if planned is not None:
@@ -319,12 +341,13 @@ class TNASSampler(BaseSampler):
                 study's trials were asked for (in the middle of the range where they are missing).
 
         Returns:
-            Means and standard deviations in the objective's unit, ``n`` float64 each. The latter
-            say how uncertain the value is without a trial's noise.
+            Means and standard deviations in the objective's unit, ``n`` float64 each, or
+            ``n x M`` of M objectives. The latter say how uncertain the value is without a trial's
+            noise.
 
         Raises:
-            StudyError: If the study has several objectives, no completed trial with the space's
-                parameters, or its parameters have other choices.
+            StudyError: If the study has no completed trial with the space's parameters, or its
+                parameters have other choices.
             SpaceError: If parameters are none of the space's.
         """
         space = self._search_space(
@@ -340,7 +363,7 @@ class TNASSampler(BaseSampler):
             rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
             rows = rows.reshape(-1, data.X.shape[1])
             mean, deviation = self._suggester.predict(data, rows, space)
-        return trials.sign_of(study) * mean, deviation
+        return trials.signs_of(study) * mean, deviation
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Warn of an architecture that is fixed and violates a known constraint.

@@ -28,7 +28,8 @@ _N_DRAWS = {2: 32, 3: 16}  # of the running trials' values, by the number of obj
 _N_DRAWS_OF_MANY = 8
 _SHORTLIST = 512  # candidates that are scored jointly with the running trials
 _SIZE = 1 << 22  # pairs of a candidate and a box at a time
-_MARGIN = 0.1  # of the reference point below the front, in parts of the front's range
+_MARGIN = 0.1  # of the reference point below the trials, in parts of their range
+_LOW = 0.1  # the share of random architectures that may be below the reference point
 
 
 class HypervolumeImprovement:
@@ -40,6 +41,7 @@ class HypervolumeImprovement:
         objectives: What is believed of each of M objectives.
         trials: ``n x d`` inputs of the trials with values.
         pending: ``p x d`` inputs of the running trials, p >= 0.
+        random: ``r x d`` inputs of random architectures, r >= 1.
         seed: Seed of the quasi-random draws of the running trials' values.
         limits: Constraints that are measured with the objectives; none unless given. Until a
             trial is feasible, candidates rank by the probability that they are.
@@ -51,15 +53,20 @@ class HypervolumeImprovement:
         objectives: Sequence[Objective],
         trials: Tensor,
         pending: Tensor,
+        random: Tensor,
         seed: int,
         limits: Limits | None = None,
     ) -> None:
         self._objectives, self._pending = objectives, pending
         self._limits, self._seed = limits, seed
-        values = torch.stack([o.belief(trials).mean for o in objectives], dim=1)
+        values, expected = self._means(trials), self._means(random)
         self._front = values if limits is None else values[limits.feasible]
-        self._reference = reference_point(self._front if len(self._front) else values)
+        self._reference = reference_point(values, expected)
         self._boxes = boxes(self._front, self._reference)
+
+    def _means(self, x: Tensor) -> Tensor:
+        """``n x d`` -> ``n x M``."""
+        return torch.stack([o.belief(x).mean for o in self._objectives], dim=1)
 
     @torch.no_grad()
     def values(self, x: Tensor) -> Tensor:
@@ -92,8 +99,7 @@ class HypervolumeImprovement:
         ties = rows[values == values.max()]
         if len(ties) == 1:
             return int(ties[0])
-        means = [objective.belief(x[ties]).mean for objective in self._objectives]
-        return int(ties[torch.stack(means).sum(dim=0).argmax()])
+        return int(ties[self._means(x[ties]).sum(dim=1).argmax()])
 
     def _joint_values(self, x: Tensor) -> Tensor:
         """Score ``n x d`` candidates given draws of the running trials' values: ``n``."""
@@ -102,7 +108,7 @@ class HypervolumeImprovement:
         M, p = len(self._objectives), len(self._pending)
         uniform, normal = _draws(_N_DRAWS.get(M, _N_DRAWS_OF_MANY), M, p, self._seed)
         given = [
-            objective.given(x, self._pending, uniform[:, j], normal[:, j])
+            objective.given(x, self._pending, uniform[:, j].contiguous(), normal[:, j])
             for j, objective in enumerate(self._objectives)
         ]
         drawn = torch.stack([values for values, _ in given], dim=-1)  # S x p x M
@@ -113,10 +119,21 @@ class HypervolumeImprovement:
         return self._limited(total / len(drawn), x)
 
 
-def reference_point(front: Tensor) -> Tensor:
-    """Choose the point that the hypervolume counts from, below a front: ``n x M`` -> ``M``."""
-    worst, best = front.min(dim=0).values, front.max(dim=0).values
-    return worst - _MARGIN * (best - worst).clamp_min(1.0)
+def reference_point(trials: Tensor, random: Tensor) -> Tensor:
+    """Choose the point that the hypervolume counts from: below all trials and most architectures.
+
+    Below the trials, not their front: where few of them are at the front's ends, its worst values
+    would leave nothing to gain beyond them. Below most architectures, as the first trials may all
+    be alike. Outliers are bounded already where values are scaled.
+
+    Args:
+        trials: ``n x M`` values, n >= 0.
+        random: ``r x M`` values of random architectures, r >= 1.
+    """
+    known = torch.cat([trials, random.quantile(_LOW, dim=0, keepdim=True)])
+    highest = torch.cat([trials, random]).max(dim=0).values
+    worst = known.min(dim=0).values
+    return worst - _MARGIN * (highest - worst)
 
 
 def boxes(front: Tensor, reference: Tensor) -> Tensor:

@@ -47,6 +47,12 @@ class Belief:
         """Means of the mixtures: ``n``."""
         return self.probabilities @ self.means
 
+    @property
+    def variance(self) -> Tensor:
+        """Variances of the mixtures: ``n``."""
+        between = (self.means - self.mean).square()
+        return self.probabilities @ (self.variances + between)
+
     def excess(self, levels: Tensor) -> Tensor:
         """Expected excess ``E[max(f - t, 0)]`` over ``T`` levels, infinite ones too: ``n x T``."""
         deviation = self.variances.clamp_min(_LEAST_VARIANCE).sqrt().unsqueeze(-1)
@@ -128,16 +134,17 @@ class ModeledObjective:
         self, x: Tensor, pending: Tensor, uniform: Tensor, normal: Tensor
     ) -> tuple[Tensor, Sequence[Belief]]:
         """See :class:`Objective`: each draw is from one of the GPs, drawn itself."""
-        gps = self._mixture.gps
-        chosen = torch.bucketize(uniform, self._mixture.probabilities.cumsum(0)[:-1])
-        drawn, beliefs = torch.empty_like(normal), [None] * len(uniform)
-        for g, gp in enumerate(gps):
-            draws = torch.nonzero(chosen == g).flatten()
-            if len(draws):
+        bounds = self._mixture.probabilities.cumsum(0)[:-1]
+        chosen = torch.bucketize(uniform, bounds).tolist()
+        drawn, beliefs = torch.empty_like(normal), dict[int, Belief]()
+        for g, gp in enumerate(self._mixture.gps):
+            draws = [s for s, of in enumerate(chosen) if of == g]
+            if draws:
                 drawn[draws], means, variance = _conditioned(gp, x, pending, normal[draws])
-                for s, mean in zip(draws.tolist(), means, strict=True):
-                    beliefs[s] = Belief(torch.ones(1).to(mean), mean[None], variance[None])
-        return drawn, beliefs
+                certain = torch.ones(1).to(means)
+                parts = [Belief(certain, mean[None], variance[None]) for mean in means]
+                beliefs.update(zip(draws, parts, strict=True))
+        return drawn, [beliefs[s] for s in range(len(chosen))]
 
 
 def _conditioned(

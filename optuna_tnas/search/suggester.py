@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+import logging
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,26 @@ from optuna_tnas.surrogate.outcomes import unit_of
 from optuna_tnas.surrogate.start import start_size
 
 
+_logger = logging.getLogger(__name__)
+
+_FIRST = (
+    "The past studies' objective or the study's have no name, so that the past is taken to be of "
+    "the first objective. Name them with study.set_metric_names."
+)
+_NO_OBJECTIVE = (
+    "The past studies are of %r, which is none of the study's objectives %s: the search starts "
+    "without a past. Name the objective they help so with study.set_metric_names."
+)
+_CONTRADICTED = (
+    "The cheap objective %r is %g for an architecture whose trial reports %g. It is the function "
+    "that the search believes."
+)
+
 _N_BEST = 16  # trials that an evolutionary search starts from
 # Running trials that a suggestion is scored jointly with, the latest ones. Time and memory grow
 # with the square of their number, and trials that died may be RUNNING for ever.
 _MAX_PENDING = 32
+_N_RANDOM = 256  # architectures that tell what values of several objectives are common
 _MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
 
 
@@ -70,10 +87,11 @@ class Suggester:
     ) -> None:
         self.surrogate = surrogate
         self._dataset = dataset
-        self._acquisition: AcquisitionName = acquisition
+        self.acquisition: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
         self.cheap = cheap or CheapObjectives(surrogate.space)
         self._searches: dict[str, Search] = {}
+        self._told: set[str] = set()
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the searches out, which are computed anew."""
@@ -135,7 +153,7 @@ class Suggester:
                 return search.maximize(ranking, known, study.avoided, fixed, rng)
         search = self._search(space)
         start = best(study.X, study.merit, _N_BEST)
-        acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
+        acquisition = self._acquire(search, space, study, int(rng.integers(1 << 30)))
         return search.maximize(acquisition, start, study.avoided, fixed, rng)
 
     def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
@@ -167,14 +185,33 @@ class Suggester:
             space: The surrogate's space, joined with hyper-parameters if there are some.
 
         Returns:
-            Means, higher is better, and standard deviations, without noise: ``n`` each.
+            Means, higher is better, and standard deviations, without noise: ``n`` each, or
+            ``n x M`` of M objectives.
         """
         search = self._search(space)
+        if study.metrics:
+            return self._predict_all(search, study, rows)
         mixture, _ = self._fit(search, study)
         with torch.no_grad():
             mean, variance = mixture.moments(search.inputs(rows))
         center, unit = unit_of(study.y)
         return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
+
+    @torch.no_grad()
+    def _predict_all(
+        self, search: Search, study: Observations, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        kept, x = informative(study.merit), search.inputs(rows)
+        objectives = fit_objectives(search, study, kept, self.helped(study.metrics))
+        mean, deviation = np.empty((2, len(rows), len(objectives)))
+        for j, (metric, objective) in enumerate(zip(study.metrics, objectives, strict=True)):
+            if metric.name in search.cheap_names:
+                mean[:, j], deviation[:, j] = metric.sign * search.cheap(metric.name, x), 0.0
+                continue
+            belief, (center, unit) = objective.belief(x), unit_of(study.y[:, j])
+            mean[:, j] = center + unit * belief.mean.numpy()
+            deviation[:, j] = unit * belief.variance.sqrt().numpy()
+        return mean, deviation
 
     def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
         """Return rows that are worth beginning with, best first.
@@ -200,6 +237,8 @@ class Suggester:
         begun = len(study.X) + len(study.pending)
         if not self._past_helps(study):
             return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
+        if study.metrics:  # objectives that nothing is known of
+            return begun > 0
         return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
 
     @cached_property
@@ -223,10 +262,20 @@ class Suggester:
         """
         if self.surrogate.past is None:
             return None
-        names = [metric.name for metric in metrics]
-        if self.surrogate.metric is None or names[0] is None:
+        names, metric = [m.name for m in metrics], self.surrogate.metric
+        if metric is None or names[0] is None:
+            self._tell(logging.INFO, _FIRST)
             return 0
-        return names.index(self.surrogate.metric) if self.surrogate.metric in names else None
+        if metric not in names:
+            self._tell(logging.WARNING, _NO_OBJECTIVE, metric, names)
+            return None
+        return names.index(metric)
+
+    def _tell(self, level: int, message: str, *values: object) -> None:
+        """Log something once."""
+        if message not in self._told:
+            self._told.add(message)
+            _logger.log(level, message, *values)
 
     def _predicted_front(
         self, space: SearchSpace, study: Observations
@@ -246,20 +295,34 @@ class Suggester:
         if helped is None or len(objectives) < len(study.metrics):
             return None
         begun = search.inputs(np.concatenate([study.X, study.pending]))
-        return HypervolumeImprovement(objectives, begun, begun[:0], 0)
+        random = search.inputs(space.sample(_N_RANDOM, np.random.default_rng(0)))
+        return HypervolumeImprovement(objectives, begun, begun[:0], random, 0)
 
-    def _acquire(self, search: Search, study: Observations, seed: int) -> Ranking:
+    def _acquire(
+        self, search: Search, space: SearchSpace, study: Observations, seed: int
+    ) -> Ranking:
         """Fit the GPs to the study's trials and build their acquisition function."""
         pending = search.inputs(study.pending[-_MAX_PENDING:])
         if study.metrics:
+            self._compare(study)
             kept = informative(study.merit)
             objectives = fit_objectives(search, study, kept, self.helped(study.metrics))
             limits = fit_constraints(search, study, kept)
             trials = search.inputs(study.X[kept])
-            return HypervolumeImprovement(objectives, trials, pending, seed, limits)
+            random = search.inputs(space.sample(_N_RANDOM, np.random.default_rng(seed)))
+            return HypervolumeImprovement(objectives, trials, pending, random, seed, limits)
         mixture, kept = self._fit(search, study)
         limits = fit_constraints(search, study, kept)
-        return Acquisition(self._acquisition, mixture, pending, seed, limits)
+        return Acquisition(self.acquisition, mixture, pending, seed, limits)
+
+    def _compare(self, study: Observations) -> None:
+        """Warn where trials report something else than a cheap objective says."""
+        names = [metric.name for metric in study.metrics]
+        for name, said in zip(self.cheap.names, self.cheap.values(study.X).T, strict=True):
+            j = names.index(name)
+            reported = study.metrics[j].sign * study.y[:, j]
+            for i in np.flatnonzero(~np.isclose(said, reported, rtol=1e-3))[:1]:
+                self._tell(logging.WARNING, _CONTRADICTED, name, said[i], reported[i])
 
     def _fit(self, search: Search, study: Observations) -> tuple[Mixture, np.ndarray]:
         """Fit the objective's GPs; also return the positions of the trials that they are on."""

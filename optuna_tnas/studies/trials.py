@@ -238,6 +238,11 @@ def sign_of(study: Study) -> float:
     return -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
 
 
+def signs_of(study: Study) -> np.ndarray:
+    """Return the factors that make higher values of each objective better: ``M``."""
+    return np.array([-1.0 if d == StudyDirection.MINIMIZE else 1.0 for d in study.directions])
+
+
 def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
     """Return the values of ``n`` completed trials, signed so that higher is better: ``n``."""
     return sign_of(study) * np.array([trial.value for trial in completed], dtype=np.float64)
@@ -245,9 +250,8 @@ def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
 
 def metrics_of(study: Study) -> list[Metric]:
     """Describe the study's objectives."""
-    names = study.metric_names or [None] * len(study.directions)
-    minimized = [direction == StudyDirection.MINIMIZE for direction in study.directions]
-    return [Metric(n, -1.0 if m else 1.0) for n, m in zip(names, minimized, strict=True)]
+    names: Sequence[str | None] = study.metric_names or len(study.directions) * [None]
+    return [Metric(*both) for both in zip(names, signs_of(study).tolist(), strict=True)]
 
 
 def all_values(completed: Sequence[FrozenTrial], metrics: Sequence[Metric]) -> np.ndarray:

@@ -213,7 +213,8 @@ class MetaSurrogate:
     def state(self) -> dict[str, Any]:
         """Plain data from which :meth:`from_state` restores the surrogate."""
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
-        return {
+        named = {} if self.metric is None else {"metric": self.metric}
+        return named | {
             "space": self.space.declaration(),
             "config": self.config.state(),
             "n_features": self.network.dataset_encoder.n_features,
@@ -241,6 +242,8 @@ class MetaSurrogate:
         if state["past"] is not None:
             surrogate.past = PastStudies.from_state(state["past"], surrogate.network)
         surrogate.provenance = dict(state["provenance"])
+        metric = state.get("metric")  # of few checkpoints
+        surrogate.metric = None if metric is None else str(metric)
         surrogate._check_finite()
         return surrogate
 
