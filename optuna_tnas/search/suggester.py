@@ -237,8 +237,6 @@ class Suggester:
         begun = len(study.X) + len(study.pending)
         if not self._past_helps(study):
             return len(study.X) == 0 or begun < self.surrogate.config.n_warm_start
-        if study.metrics:  # objectives that nothing is known of
-            return begun > 0
         return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
 
     @cached_property
@@ -285,14 +283,15 @@ class Suggester:
         None unless every one of several objectives is predicted, by the past or because it is
         cheap.
         """
-        helped = self.helped(study.metrics) if study.metrics else None
+        if not study.metrics or self.helped(study.metrics) is None:
+            return None
         search, objectives = self._search(space), list[Objective]()
         for j, metric in enumerate(study.metrics):
             if metric.name in search.cheap_names:
                 objectives.append(cheap_objective(search, metric))
-            elif j == helped:
+            elif j == self.helped(study.metrics):
                 objectives.append(KnownObjective(search.prior_mean))
-        if helped is None or len(objectives) < len(study.metrics):
+        if len(objectives) < len(study.metrics):
             return None
         begun = search.inputs(np.concatenate([study.X, study.pending]))
         random = search.inputs(space.sample(_N_RANDOM, np.random.default_rng(0)))
@@ -334,8 +333,10 @@ class Suggester:
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
     ) -> np.ndarray:
         """Find the warm-start rows that are allowed and new."""
-        if self.surrogate.past is not None:  # the best by its prediction stands for the first
+        if self._past_helps(study):  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
+        elif self.surrogate.past is not None:  # they are good by what is no objective here
+            known = known[:0]
         known = known[agrees(space, known, fixed)]
         return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
 
