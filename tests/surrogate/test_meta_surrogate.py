@@ -127,3 +127,10 @@ def test_state_restores_everything(experienced: MetaSurrogate) -> None:
 def test_configuration_chooses_the_model(gp: Any, model: type) -> None:
     surrogate = MetaSurrogate(NASBench201Space(), Config(gp=gp))
     assert type(surrogate.study_model(None)) is model
+
+
+def test_the_metric_is_in_the_state_only_if_it_is_known(surrogate: MetaSurrogate) -> None:
+    assert "metric" not in surrogate.state()
+    assert MetaSurrogate.from_state(surrogate.state()).metric is None
+    surrogate.metric = "accuracy"
+    assert MetaSurrogate.from_state(surrogate.state()).metric == "accuracy"
