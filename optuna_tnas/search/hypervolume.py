@@ -22,11 +22,13 @@ from optuna_tnas.search.acquisition import highest
 from optuna_tnas.search.acquisition import Limits
 from optuna_tnas.search.objectives import Belief
 from optuna_tnas.search.objectives import Objective
+from optuna_tnas.studies.fronts import fronts
 
 
 _N_DRAWS = {2: 32, 3: 16}  # of the running trials' values, by the number of objectives
 _N_DRAWS_OF_MANY = 8
 _SHORTLIST = 512  # candidates that are scored jointly with the running trials
+_MAX_EXACT, _N_OF_MANY = 4, 16  # objectives, and points of the front of more
 _SIZE = 1 << 22  # pairs of a candidate and a box at a time
 _MARGIN = 0.1  # of the reference point below the trials, in parts of their range
 _LOW = 0.1  # the share of random architectures that may be below the reference point
@@ -139,6 +141,8 @@ def reference_point(trials: Tensor, random: Tensor) -> Tensor:
 def boxes(front: Tensor, reference: Tensor) -> Tensor:
     """Cut the region above a reference point that a front does not dominate into boxes.
 
+    Their number explodes with that of objectives: of more than four, 16 points count.
+
     Args:
         front: ``n x M`` values, dominated ones too, n >= 0.
         reference: ``M``.
@@ -146,6 +150,9 @@ def boxes(front: Tensor, reference: Tensor) -> Tensor:
     Returns:
         ``2 x K x M``, lower and upper corners; some of the latter are infinite.
     """
+    if len(reference) > _MAX_EXACT:
+        ranks, distances = fronts(front.numpy())
+        front = front[np.lexsort((-distances, -ranks))[:_N_OF_MANY].copy()]
     return FastNondominatedPartitioning(reference, front).get_hypercell_bounds()
 
 

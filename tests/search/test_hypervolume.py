@@ -104,6 +104,15 @@ def test_many_candidates_are_scored_in_parts(monkeypatch: pytest.MonkeyPatch) ->
     torch.testing.assert_close(expected_improvement(cells, random_beliefs(30, 3)), whole)
 
 
+def test_of_many_objectives_a_part_of_the_front_counts() -> None:
+    """So that the boxes stay few; what the front dominates may then count for something."""
+    front, reference = normal(60, 5).abs(), torch.full((5,), -0.1).double()
+    cells = boxes(front, reference)
+    assert cells.shape[1] < 1000
+    known = [Belief(torch.ones(1).double(), c[None], 0 * c[None]) for c in (front + 3).T]
+    assert (expected_improvement(cells, known) > 0).all()
+
+
 # --- the ranking ----------------------------------------------------------------------------
 
 
