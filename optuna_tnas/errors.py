@@ -41,3 +41,7 @@ class ConstraintError(OptunaTNASError, ValueError):
 
 class FeatureError(OptunaTNASError, ValueError):
     """A feature that is known before training cannot be computed."""
+
+
+class ObjectiveError(OptunaTNASError, ValueError):
+    """A cheap objective cannot be evaluated, or contradicts the study's trials."""

@@ -29,12 +29,13 @@ from optuna_tnas.errors import StudyError
 from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
-from optuna_tnas.search.constraints import KnownConstraint
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.explanation import Explanation
 from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
+from optuna_tnas.search.known import KnownFunction
 from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
@@ -84,7 +85,8 @@ class TNASSampler(BaseSampler):
         dataset: A sample of the data set that is searched on, if known.
         seed: Same seed, same trials.
         acquisition: ``"qei"`` (expected improvement), ``"qlogei"`` (its logarithm, numerically
-            more robust) or ``"ucb"`` (upper confidence bound).
+            more robust) or ``"ucb"`` (upper confidence bound). With several objectives the first
+            two are the expected hypervolume improvement, and there is no third.
         device: Where the encoders run; the Gaussian process stays on the CPU.
         independent_sampler: For parameters that no earlier trial was asked for, instead of what
             past studies say of them; random unless given.
@@ -101,13 +103,18 @@ class TNASSampler(BaseSampler):
             parameters (a dict such as ``trial.params``, of the space's parameters only) that are
             0 or less where the limit is met. Each is called once for an architecture. None that
             violates one is suggested; one that was enqueued runs with a warning.
+        cheap_objectives: Those of several objectives that are known without training, by the name
+            that ``study.set_metric_names`` gives them: functions of an architecture's parameters,
+            such as its number of parameters, that return what a trial reports. Each is called
+            once for an architecture and exact in the search.
         features: What is known of an architecture before training: a function of its parameters
             (as for ``known_constraints``) that returns numbers by name, NaN where one is missing,
             such as those of :mod:`optuna_tnas.features`. It is called once for an architecture;
             in a listed space for all of them, before the first suggestion that uses them.
         explain_trials: Whether to write with each suggestion what it was decided by, as the
             trial's user attributes ``tnas:reason``, ``tnas:mean`` and ``tnas:std``, which
-            optuna-dashboard shows as columns; the latter two once a trial has a value.
+            optuna-dashboard shows as columns; the latter two once a trial has a value. In studies
+            with one objective.
 
     Raises:
         SpaceError: If neither surrogate nor space is given, or they contradict each other.
@@ -115,6 +122,7 @@ class TNASSampler(BaseSampler):
             ``n_startup_trials`` is negative or no integer.
         DatasetError: If the data set's points have another width than the surrogate's.
         ConstraintError: If the constraints are no mapping of names to functions.
+        ObjectiveError: If the cheap objectives are none.
         FeatureError: If the features are no function, or the surrogate is of the preset "paper".
     """
 
@@ -132,7 +140,8 @@ class TNASSampler(BaseSampler):
         n_startup_trials: int | None = None,
         allow_repeats: bool = False,
         failed_trials: Literal["avoid", "retry"] = "avoid",
-        known_constraints: Mapping[str, KnownConstraint] | None = None,
+        known_constraints: Mapping[str, KnownFunction] | None = None,
+        cheap_objectives: Mapping[str, KnownFunction] | None = None,
         features: ArchitectureFeatures | None = None,
         explain_trials: bool = True,
     ) -> None:
@@ -140,18 +149,23 @@ class TNASSampler(BaseSampler):
         for name, given in {
             "failed_trials": failed_trials != "avoid",
             "known_constraints": known_constraints is not None,
+            "cheap_objectives": cheap_objectives is not None,
             "features": features is not None,
         }.items():
             if given:
                 warn_experimental(f"Argument `{name}`")
         surrogate = _resolve(surrogate, space).to(device or "cpu")
         surrogate.network.check_dataset(dataset)
-        constraints = KnownConstraints(surrogate.space, known_constraints)
-        known = None if features is None else surrogate.known_features(features)
         if n_startup_trials is not None:
             n_startup_trials = _checked_count("n_startup_trials", n_startup_trials)
         self._suggester = Suggester(
-            surrogate, dataset, acquisition, constraints, known, n_startup_trials
+            surrogate,
+            dataset,
+            acquisition,
+            KnownConstraints(surrogate.space, known_constraints),
+            CheapObjectives(surrogate.space, cheap_objectives),
+            None if features is None else surrogate.known_features(features),
+            n_startup_trials,
         )
         self._seed = _entropy() if seed is None else _checked_count("seed", seed)
         self._independent_sampler = independent_sampler
@@ -236,11 +250,14 @@ class TNASSampler(BaseSampler):
         """An architecture, and the hyper-parameters beside it.
 
         Raises:
-            StudyError: If the study is multi-objective, or its parameters have other choices.
+            StudyError: If the study's parameters have other choices, or a cheap objective is none
+                of its objectives.
+            OptunaTNASError: If the acquisition is not for several objectives.
+            ObjectiveError: If a cheap objective cannot be evaluated.
             ConstraintError: If a known constraint cannot be evaluated, or no architecture that
                 meets them all is found.
         """
-        _refuse_multi_objective(study)
+        self._check_objectives(study)
         if not self.space.distributions().keys() & search_space.keys():
             return {
                 name: self.sample_independent(study, trial, name, distribution)
@@ -252,6 +269,22 @@ class TNASSampler(BaseSampler):
             self._planned[trial._trial_id] = self._plan(row, trial)
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
+
+    def _check_objectives(self, study: Study) -> None:
+        """Refuse a study whose objectives contradict the sampler's arguments."""
+        M, names = len(study.directions), self._suggester.cheap.names
+        if M > 1 and self._suggester.acquisition_name == "ucb":
+            raise OptunaTNASError(
+                f"The acquisition 'ucb' is not for {M} objectives; choose 'qei' or 'qlogei', both "
+                "of which are the expected hypervolume improvement then."
+            )
+        known = (study.metric_names or []) if names and M > 1 else []
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise StudyError(
+                f"The cheap objective {unknown[0]!r} is none of the study's {M} objectives "
+                f"{known}. It must be one of several; name them with study.set_metric_names."
+            )
 
     def _may_plan(self, study: Study) -> bool:
         """Tell whether past studies had hyper-parameters, and this one may ask for them yet."""
@@ -309,7 +342,7 @@ class TNASSampler(BaseSampler):
             if inevitable or trials.keep_claim(study, space, trial, row, *known):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
-        if self._explain_trials:
+        if self._explain_trials and not data.metrics:
             explanation = self._explanation(study, trial, space, data, decision)
             trials.write_attributes(study, trial, explanation.attributes)
         return row
@@ -350,12 +383,7 @@ class TNASSampler(BaseSampler):
         param_name: str,
         param_distribution: BaseDistribution,
     ) -> Any:
-        """A parameter that no earlier trial was asked for: as the past has it, or at random.
-
-        Raises:
-            StudyError: If the study is multi-objective.
-        """
-        _refuse_multi_objective(study)
+        """A parameter that no earlier trial was asked for: as the past has it, or at random."""
         if self._independent_sampler is None:
             planned = self._planned_value(trial, param_name, param_distribution)
             if planned is not None:
@@ -409,15 +437,15 @@ class TNASSampler(BaseSampler):
                 study's trials were asked for (in the middle of the range where they are missing).
 
         Returns:
-            Means and standard deviations in the objective's unit, ``n`` float64 each. The latter
-            say how uncertain the value is without a trial's noise.
+            Means and standard deviations in the objective's unit, ``n`` float64 each, or
+            ``n x M`` of M objectives. The latter say how uncertain the value is without a trial's
+            noise.
 
         Raises:
-            StudyError: If the study has several objectives, no completed trial with the space's
-                parameters, or its parameters have other choices.
+            StudyError: If the study has no completed trial with the space's parameters, or its
+                parameters have other choices.
             SpaceError: If parameters are none of the space's.
         """
-        _refuse_multi_objective(study)
         warn_experimental("`TNASSampler.predict`")
         others = trials.all_of(study)
         space = self._space_beside(others)
@@ -431,7 +459,7 @@ class TNASSampler(BaseSampler):
             rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
             rows = rows.reshape(-1, data.X.shape[1])
             mean, deviation = self._suggester.predict(data, rows, space)
-        return trials.sign_of(study) * mean, deviation
+        return trials.signs_of(study) * mean, deviation
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it.
@@ -556,8 +584,8 @@ def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrog
 def _refuse_multi_objective(study: Study) -> None:
     if len(study.directions) > 1:
         raise StudyError(
-            f"The study has {len(study.directions)} objectives; TNASSampler searches with one. "
-            "Use optuna.samplers.NSGAIISampler or TPESampler for this study."
+            f"The study has {len(study.directions)} objectives; explanations are of studies with "
+            "one. What is expected of architectures, TNASSampler.predict tells of each objective."
         )
 
 

@@ -652,12 +652,6 @@ def test_a_batch_is_fitted_once_and_chosen_greedily(monkeypatch):
 # --- studies that do not fit ----------------------------------------------------------------
 
 
-def test_several_objectives_are_refused():
-    study = optuna.create_study(sampler=sampler_of(CELLS), directions=["minimize"] * 3)
-    with pytest.raises(StudyError, match="3 objectives"):
-        CELLS.suggest(study.ask())
-
-
 def test_other_choices_under_the_same_name_are_refused():
     other = CellSpace([Node("a", ["skip", "attention"])])
     study = search(RandomSampler(seed=0), objective_of(other), 1)

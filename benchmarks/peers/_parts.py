@@ -18,7 +18,7 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.meta.training import past_studies
-from optuna_tnas.search import suggester
+from optuna_tnas.search import informative
 from optuna_tnas.surrogate.meta_surrogate import transfer_model
 from optuna_tnas.surrogate.transfer import RELATED
 
@@ -86,7 +86,7 @@ class AllTrials(TNASSampler):
     """Conditions on every trial, however many there are."""
 
     def sample_relative(self, *args: Any) -> dict[str, Any]:
-        with patch.object(suggester, "_MAX_TRIALS", _ENDLESS):
+        with patch.object(informative, "_MAX_TRIALS", _ENDLESS):
             return super().sample_relative(*args)
 
 

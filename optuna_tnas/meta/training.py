@@ -91,6 +91,7 @@ def train(
         if surrogate.config.uses_past:
             surrogate.past = past_studies(surrogate, history)
         surrogate.warm_start = choose_warm_start(surrogate, history)
+    surrogate.metric = history.metric
     surrogate.provenance = {
         "tasks": {task.name: len(task.y) for task in history.tasks},
         "trials": history.n_trials,

@@ -197,8 +197,8 @@ class Acquisition:
         if len(self._pending) == 0:
             rows = rows[self._contenders(x, rows, bounds)]
             return self._first_best(x, rows, self.values(x[rows]))
-        rows = rows[_highest(bounds, 4 * _SHORTLIST)]
-        rows = rows[_highest(self.values(x[rows]), _SHORTLIST)]
+        rows = rows[highest(bounds, 4 * _SHORTLIST)]
+        rows = rows[highest(self.values(x[rows]), _SHORTLIST)]
         return self._first_best(x, rows, self._joint_values(x[rows]))
 
     def _bounds(self, x: Tensor) -> Tensor:
@@ -211,9 +211,9 @@ class Acquisition:
 
     def _contenders(self, x: Tensor, rows: Tensor, bounds: Tensor) -> Tensor:
         """Find the rows that may have the highest value: ``m`` bool, at least one."""
-        lead = _highest(bounds, _LEAD)
-        highest = self.values(x[rows[lead]]).max()
-        contenders = bounds >= highest - _ROUNDING * highest.abs()
+        lead = highest(bounds, _LEAD)
+        leading = self.values(x[rows[lead]]).max()
+        contenders = bounds >= leading - _ROUNDING * leading.abs()
         contenders[lead] = True
         return contenders
 
@@ -245,7 +245,7 @@ class Acquisition:
         return self._kind.mean(values, self._mixture.probabilities.to(values))
 
 
-def _highest(values: Tensor, n: int) -> Tensor:
+def highest(values: Tensor, n: int) -> Tensor:
     """Ascending positions of the ``n`` highest values, or of all."""
     return values.topk(min(n, len(values))).indices.sort().values
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from optuna_tnas.search.acquisition import PriorMean
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import Fixed
@@ -42,16 +43,21 @@ class EvolutionarySearch(Search):
         space: The space.
         model: The study's model.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
     """
 
     def __init__(
-        self, space: SearchSpace, model: StudyModel, constraints: KnownConstraints | None = None
+        self,
+        space: SearchSpace,
+        model: StudyModel,
+        constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
     ) -> None:
-        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints)
+        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints, cheap)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Compute the features of ``n x P`` architectures: ``n x d``."""
-        return self._model.features(X)
+        return self._features(X)
 
     def maximize(
         self,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.feasible import nothing_feasible
 from optuna_tnas.search.fixed import agrees
@@ -114,15 +115,20 @@ class ExhaustiveSearch(Search):
         space: The space.
         model: The study's model.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
     """
 
     def __init__(
-        self, space: Space, model: StudyModel, constraints: KnownConstraints | None = None
+        self,
+        space: Space,
+        model: StudyModel,
+        constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
     ) -> None:
+        super().__init__(space, model, FeatureInputs(model.features.blocks), constraints, cheap)
         self._listing = Listing(space)
         first = self._listing.X[self._listing.first]
-        self._table = TableInputs(model.features(first), model.features.blocks)
-        super().__init__(space, model, self._table, constraints)
+        self._inputs = self._table = TableInputs(self._features(first), model.features.blocks)
 
     def inputs(self, X: np.ndarray) -> Tensor:
         """Look up the positions of ``n x P`` architectures among the candidates: ``n x 1``."""

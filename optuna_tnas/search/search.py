@@ -6,9 +6,11 @@ from abc import ABC
 from abc import abstractmethod
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.spaces.joint import architectures_of
@@ -26,6 +28,7 @@ class Search(ABC):
         model: The study's model.
         inputs: Reads the inputs of the model's GPs.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
     """
 
     def __init__(
@@ -34,9 +37,11 @@ class Search(ABC):
         model: StudyModel,
         inputs: FeatureInputs,
         constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
     ) -> None:
         self._space, self._model, self._inputs = space, model, inputs
         self._constraints = constraints or KnownConstraints(architectures_of(space))
+        self._cheap = cheap or CheapObjectives(architectures_of(space))
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
@@ -52,6 +57,21 @@ class Search(ABC):
         """Probability, before there are trials, that the past studies say nothing."""
         return self._model.no_past
 
+    @property
+    def cheap_names(self) -> list[str]:
+        """The names of the cheap objectives."""
+        return self._cheap.names
+
+    def cheap(self, name: str, x: Tensor) -> Tensor:
+        """Return a cheap objective's values in its own unit: ``n x d`` -> ``n``."""
+        column = self.cheap_names.index(name) - len(self.cheap_names)
+        return self._inputs.features(x)[:, column]
+
+    def cheap_sample(self, name: str) -> np.ndarray:
+        """Return a cheap objective's values for 256 random architectures."""
+        X = architectures_of(self._space).sample(256, np.random.default_rng(0))
+        return np.asarray(self._cheap.values(X)[:, self.cheap_names.index(name)])
+
     def prior_mean(self, x: Tensor) -> Tensor:
         """Predict from the past alone: ``n x d`` -> ``n``."""
         return self._inputs.prior_mean(x)
@@ -63,6 +83,13 @@ class Search(ABC):
     def fit_without_past(self, X: np.ndarray, y: Tensor) -> Mixture:
         """Fit GPs that know no past to ``n x P`` architectures with ``n`` scaled outcomes."""
         return self._model.without_past.fit(self._inputs, self.inputs(X), y)
+
+    def _features(self, X: np.ndarray) -> Tensor:
+        """Compute the model's features, and beside them the cheap objectives: ``n x d``."""
+        features = self._model.features(X)
+        if not self._cheap.names:
+            return features
+        return torch.cat([features, torch.from_numpy(self._cheap.values(X))], dim=1)
 
     @abstractmethod
     def maximize(

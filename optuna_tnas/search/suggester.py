@@ -14,6 +14,8 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.acquisition import Ranking
+from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
@@ -23,9 +25,12 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.informative import informative
+from optuna_tnas.search.informative import MAX_PENDING
 from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.search import Search
+from optuna_tnas.search.several import SeveralObjectives
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
@@ -40,10 +45,6 @@ from optuna_tnas.surrogate.start import start_size
 
 
 _N_BEST = 16  # trials that an evolutionary search starts from
-# Running trials that a suggestion is scored jointly with, the latest ones. Time and memory grow
-# with the square of their number, and trials that died may be RUNNING for ever.
-_MAX_PENDING = 32
-_MAX_TRIALS, _N_CORE, _STEP = 256, 192, 64  # see :func:`informative`
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Decision:
     Attributes:
         row: The suggested row.
         phase: What decided.
-        acquisition: The acquisition function, if that decided.
+        acquisition: The acquisition function, if that decided; None with several objectives.
     """
 
     row: np.ndarray
@@ -82,6 +83,7 @@ class Suggester:
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
         constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
         known: Features that are known before training, if there are some.
         n_startup_trials: Instead of the surrogate's ``n_warm_start``, if given.
     """
@@ -92,14 +94,17 @@ class Suggester:
         dataset: DatasetSample | None,
         acquisition: AcquisitionName = "qei",
         constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
         known: KnownFeatures | None = None,
         n_startup_trials: int | None = None,
     ) -> None:
         self.surrogate = surrogate
         self._known_features = known
         self.dataset = dataset
-        self._acquisition: AcquisitionName = acquisition
+        self.acquisition_name: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
+        self.cheap = cheap or CheapObjectives(surrogate.space)
+        self._several = SeveralObjectives(surrogate, self.cheap)
         self._n_startup_trials = n_startup_trials
         self._searches: dict[str, Search] = {}
         self._fits: dict[tuple[object, ...], _Fit] = {}  # the last one, by what it is of
@@ -125,10 +130,10 @@ class Suggester:
     def _new_search(self, space: SearchSpace) -> Search:
         if isinstance(space, JointSpace):
             model = self.surrogate.joint_model(self.dataset, space, self._known_features)
-            return EvolutionarySearch(space, model, self.constraints)
+            return EvolutionarySearch(space, model, self.constraints, self.cheap)
         search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
         model = self.surrogate.study_model(self.dataset, self._known_features)
-        return search(space, model, self.constraints)
+        return search(space, model, self.constraints, self.cheap)
 
     def suggest(
         self,
@@ -172,10 +177,14 @@ class Suggester:
             return Decision(self._random(space, study, fixed, rng), phase)
         search = self._search(space)
         if phase == "past":
-            ranking = PriorMean(search.prior_mean)
+            ranking = self._predicted(search, space, study)
             return Decision(search.maximize(ranking, known, study.avoided, fixed, rng), phase)
         start = best(study.X, study.merit, _N_BEST)
-        acquisition = self._acquire(search, study, int(rng.integers(1 << 30)))
+        seed = int(rng.integers(1 << 30))
+        if study.metrics:
+            improvement = self._several.improvement(search, space, study, seed)
+            return Decision(search.maximize(improvement, start, study.avoided, fixed, rng), phase)
+        acquisition = self._acquire(search, study, seed)
         row = search.maximize(acquisition, start, study.avoided, fixed, rng)
         return Decision(row, phase, acquisition)
 
@@ -188,10 +197,18 @@ class Suggester:
         if len(study.X) > 0 and begun >= self._n_startup:
             return "acquisition", none
         known = self._known(space, rng)
+        if study.metrics and self._several.predicted(study.metrics):
+            return "past", known
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
             return ("start", unused) if len(unused) else ("random", none)
         return ("past", known) if len(study.X) == 0 else ("acquisition", none)
+
+    def _predicted(self, search: Search, space: SearchSpace, study: Observations) -> Ranking:
+        """Rank architectures by what is predicted before there are trials."""
+        if study.metrics and self._several.predicted(study.metrics):
+            return self._several.predicted_front(search, space, study)
+        return PriorMean(search.prior_mean)
 
     def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
         """Choose the hyper-parameters that the past studies predict to be best.
@@ -222,9 +239,12 @@ class Suggester:
             space: The surrogate's space, joined with hyper-parameters if there are some.
 
         Returns:
-            Means, higher is better, and standard deviations, without noise: ``n`` each.
+            Means, higher is better, and standard deviations, without noise: ``n`` each, or
+            ``n x M`` of M objectives.
         """
         search = self._search(space)
+        if study.metrics:
+            return self._several.predict(search, study, rows)
         with torch.no_grad():
             mean, variance = self._fit(search, study).mixture.moments(search.inputs(rows))
         center, unit = unit_of(study.y)
@@ -322,7 +342,7 @@ class Suggester:
         them near-duplicates.
         """
         begun = len(study.X) + len(study.pending)
-        if self.surrogate.past is None:
+        if not self._past_helps(study):
             return len(study.X) == 0 or begun < self._n_startup
         return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
 
@@ -335,11 +355,16 @@ class Suggester:
         size = start_size(surrogate.predictor(surrogate.warm_start))
         return min(size, self._n_startup)
 
+    def _past_helps(self, study: Observations) -> bool:
+        """Tell whether past studies predict an objective of the study."""
+        past = self.surrogate.past is not None
+        return past and (not study.metrics or self._several.helped(study.metrics) is not None)
+
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
         fit = self._fit(search, study)
-        pending = search.inputs(study.pending[-_MAX_PENDING:])
-        return Acquisition(self._acquisition, fit.mixture, pending, seed, fit.limits)
+        pending = search.inputs(study.pending[-MAX_PENDING:])
+        return Acquisition(self.acquisition_name, fit.mixture, pending, seed, fit.limits)
 
     def _fit(self, search: Search, study: Observations) -> _Fit:
         """Fit the GPs, unless the last fit was to the same trials: as if several are asked for."""
@@ -356,8 +381,10 @@ class Suggester:
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed
     ) -> np.ndarray:
         """Find the warm-start rows that are allowed and new."""
-        if self.surrogate.past is not None:  # the best by its prediction stands for the first
+        if self._past_helps(study):  # the best by its prediction stands for the first
             known = np.roll(known, -1, axis=0)
+        elif self.surrogate.past is not None:  # they are good by what is no objective here
+            known = known[:0]
         known = known[agrees(space, known, fixed)]
         return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
 
@@ -369,25 +396,3 @@ class Suggester:
         drawn = draw(space, constraints, 256, known, known, fixed, rng)
         new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])
-
-
-def informative(merit: np.ndarray) -> np.ndarray:
-    """Choose the trials that the GP is conditioned on, so that its cost stays bounded.
-
-    All of up to 256. Of more, the best 96 and the 96 latest of the first ``k`` trials, ``k``
-    growing in steps of 64, and the up to 64 trials since: so that from one suggestion to the
-    next little changes.
-
-    Args:
-        merit: ``n`` values, higher is better.
-
-    Returns:
-        Positions in the order in which the GP is to see them.
-    """
-    n = len(merit)
-    if n <= _MAX_TRIALS:
-        return np.arange(n)
-    n_old = (n - 1) // _STEP * _STEP
-    highest = best(np.arange(n_old), merit[:n_old], _N_CORE // 2)
-    latest = np.setdiff1d(np.arange(n_old), highest)[-_N_CORE // 2 :]
-    return np.concatenate([np.sort(np.concatenate([highest, latest])), np.arange(n_old, n)])

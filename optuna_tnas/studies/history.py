@@ -52,6 +52,7 @@ class Task:
         dataset: A sample of its data set, if known.
         params: ``n`` trials' parameters beside the architecture.
         hyperparameters: Their distributions.
+        metric: The objective's name, as ``study.set_metric_names`` has it; None without one.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Task:
     dataset: DatasetSample | None = None
     params: Sequence[Mapping[str, Any]] = ()
     hyperparameters: Hyperparameters = NONE
+    metric: str | None = None
 
     def coordinates(self, hyperparameters: Hyperparameters) -> np.ndarray:
         """Convert the trials' hyper-parameters: ``n x H``, NaN for what is missing."""
@@ -230,6 +232,12 @@ class MetaDataset:
         return united([task.hyperparameters for task in self.tasks])
 
     @property
+    def metric(self) -> str | None:
+        """The name of the objective, if all named ones have the same; else None."""
+        names = {task.metric for task in self.tasks} - {None}
+        return names.pop() if len(names) == 1 else None
+
+    @property
     def n_trials(self) -> int:
         """Evaluated architectures in all tasks."""
         return sum(len(task.y) for task in self.tasks)
@@ -280,7 +288,8 @@ def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
     X, y = np.stack([row for _, row in usable]), values(study, completed)
     beside = asked_beside(completed, space)
     params = [trial.params for trial in completed] if len(beside) else []
-    return Task(study.study_name, X, y, params=params, hyperparameters=beside)
+    metric = study.metric_names[0] if study.metric_names else None
+    return Task(study.study_name, X, y, None, params, beside, metric)
 
 
 def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:

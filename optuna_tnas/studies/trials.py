@@ -30,6 +30,7 @@ from optuna_tnas.errors import StudyError
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import architectures_of
 from optuna_tnas.spaces.joint import SearchSpace
+from optuna_tnas.studies.fronts import fronts
 
 
 # A claim is a list of choice positions rather than values, in one attribute, so that a reader
@@ -48,16 +49,31 @@ _UNCONSTRAINED: dict[str, float] = {}  # one for all: the garbage collector visi
 
 
 @dataclass(frozen=True)
+class Metric:
+    """One of several objectives.
+
+    Attributes:
+        name: As ``study.set_metric_names`` has it; None without names.
+        sign: The factor that makes higher values better: 1 or -1.
+    """
+
+    name: str | None
+    sign: float
+
+
+@dataclass(frozen=True)
 class Observations:
     """A study's architectures and values.
 
     Attributes:
         X: ``n x P`` int64, architectures with a value.
-        y: ``n`` float64, their values, higher is better; infinite ones may be among them.
+        y: ``n`` float64, their values, higher is better; infinite ones may be among them. With M
+            objectives ``n x M``.
         pending: ``p x P`` int64, architectures being evaluated.
         avoided: ``m x P`` int64, architectures that are not to be suggested again.
         constraints: By name, ``n`` float64 values of a constraint, which is met at 0 or less; NaN
             where a trial lacks it.
+        metrics: The objectives if there are several; empty if there is one.
     """
 
     X: np.ndarray
@@ -65,6 +81,7 @@ class Observations:
     pending: np.ndarray
     avoided: np.ndarray
     constraints: Mapping[str, np.ndarray] = field(default_factory=dict)
+    metrics: Sequence[Metric] = ()
 
     @property
     def feasible(self) -> np.ndarray:
@@ -76,12 +93,14 @@ class Observations:
         """How good the architectures are: ``n`` float64.
 
         The values, if all are feasible. Else ranks: feasible ones by value come after the others
-        by how much they violate.
+        by how much they violate. With several objectives feasible ones rank by the front that
+        they are on, then by how far they are from their neighbors there.
         """
-        if self.feasible.all():
+        if self.feasible.all() and not self.metrics:
             return self.y
+        values = [*fronts(self.y)] if self.metrics else [self.y]
         merit = np.empty(len(self.y))
-        merit[np.lexsort((self.y, -self._violation))] = np.arange(len(self.y))
+        merit[np.lexsort((*reversed(values), -self._violation))] = np.arange(len(self.y))
         return merit
 
     @property
@@ -184,12 +203,15 @@ def observe(
     observed = [*map(and_, known, completed)]
     observations = [*compress(others, observed)]
     closed = [not again for again in _may_come_again(others, rows, n_retries)]
+    one = len(study.directions) == 1
+    metrics = () if one else metrics_of(study)
     return Observations(
         X=_stack(compress(rows, observed), space),
-        y=values(study, observations),
+        y=values(study, observations) if one else all_values(observations, metrics),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
         constraints=finished.constraints(study, observations),
+        metrics=metrics,
     )
 
 
@@ -240,9 +262,28 @@ def sign_of(study: Study) -> float:
     return -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
 
 
+def signs_of(study: Study) -> np.ndarray:
+    """Return the factors that make higher values of each objective better: ``M``."""
+    return np.array([-1.0 if d == StudyDirection.MINIMIZE else 1.0 for d in study.directions])
+
+
 def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
     """Return the values of ``n`` completed trials, signed so that higher is better: ``n``."""
     return sign_of(study) * np.array([trial.value for trial in completed], dtype=np.float64)
+
+
+def metrics_of(study: Study) -> list[Metric]:
+    """Describe the study's objectives."""
+    names: Sequence[str | None] = study.metric_names or len(study.directions) * [None]
+    return [Metric(*both) for both in zip(names, signs_of(study).tolist(), strict=True)]
+
+
+def all_values(completed: Sequence[FrozenTrial], metrics: Sequence[Metric]) -> np.ndarray:
+    """Return the values of ``n`` completed trials, signed so that higher is better: ``n x M``."""
+    signs = np.array([metric.sign for metric in metrics])
+    return signs * np.array([t.values for t in completed], dtype=np.float64).reshape(
+        -1, len(signs)
+    )
 
 
 def encoded(params: Mapping[str, Any], space: SearchSpace) -> np.ndarray | None:

@@ -88,6 +88,7 @@ class MetaSurrogate:
         warm_start: ``w x P`` int64, architectures to begin a search with, best first.
         model: Builds the model of a study.
         provenance: Plain data on the origin of the weights.
+        metric: The name of the past studies' objective, if it is known.
     """
 
     def __init__(
@@ -105,6 +106,7 @@ class MetaSurrogate:
         self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.model: ModelOf = MODELS[self.config.gp]
         self.provenance: dict[str, Any] = {}
+        self.metric: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the encoded past, which is computed anew."""
@@ -249,7 +251,8 @@ class MetaSurrogate:
     def state(self) -> dict[str, Any]:
         """Plain data from which :meth:`from_state` restores the surrogate."""
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
-        return {
+        named = {} if self.metric is None else {"metric": self.metric}
+        return named | {
             "space": self.space.declaration(),
             "config": self.config.state(),
             "n_features": self.network.dataset_encoder.n_features,
@@ -277,6 +280,8 @@ class MetaSurrogate:
         if state["past"] is not None:
             surrogate.past = PastStudies.from_state(state["past"], surrogate.network)
         surrogate.provenance = dict(state["provenance"])
+        metric = state.get("metric")  # of few checkpoints
+        surrogate.metric = None if metric is None else str(metric)
         surrogate._check_finite()
         return surrogate
 

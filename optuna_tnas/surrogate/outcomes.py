@@ -10,6 +10,7 @@ from scipy.stats import rankdata
 # How many times the spread of the better half a value may lie below the median. Architectures
 # that far down are all simply bad; without a bound one diverged network squashes the rest.
 _WORST = 5.0
+_FAR = 1e6  # in place of infinity, in standard deviations
 
 
 def scale_labels(values: np.ndarray) -> np.ndarray:
@@ -49,6 +50,22 @@ def unit_of(values: np.ndarray) -> tuple[float, float]:
     values = np.maximum(values, _lowest_useful(values))
     size = max(1.0, float(np.abs(values).max()))  # sums of huge values overflow
     return size * float((values / size).mean()), size * float((values / size).std())
+
+
+def scaled_as(reference: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Scale values as :func:`scale_labels` scales one task's, the reference's.
+
+    Args:
+        reference: ``n`` float, no NaN, n >= 1.
+        values: ``m`` float, no NaN.
+
+    Returns:
+        ``m`` float64; infinite ones become the bound, or what is far above all others.
+    """
+    center, unit = unit_of(reference)
+    lowest = _lowest_useful(finite(np.asarray(reference, dtype=np.float64)))
+    scaled = (np.maximum(values, lowest) - center) / (unit or 1.0)
+    return np.asarray(np.clip(scaled, -_FAR, _FAR))
 
 
 def normal_scores(values: np.ndarray) -> np.ndarray:

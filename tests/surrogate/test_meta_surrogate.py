@@ -95,12 +95,12 @@ def test_another_past_predicts_anew(
 ) -> None:
     X = experienced.space.enumerate()
     before = features(experienced, X)
-    assert before.shape[1] == 8 + experienced.structure.width + 1
+    assert before.shape[1] == 8 + experienced.structure.width + 2  # of two past studies
     experienced.past = past_of(experienced, [task_of(2)])
     assert not torch.equal(features(experienced, X), before)
     experienced.past = None
     assert experienced.predictor is None
-    assert features(experienced, X).shape[1] == before.shape[1] - 1
+    assert features(experienced, X).shape[1] == before.shape[1] - 2
 
 
 @pytest.mark.parametrize("again", [copy, deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
@@ -145,3 +145,10 @@ def test_past_studies_have_names(
 def test_configuration_chooses_the_model(gp: Any, model: type) -> None:
     surrogate = MetaSurrogate(NASBench201Space(), Config(gp=gp))
     assert type(surrogate.study_model(None)) is model
+
+
+def test_the_metric_is_in_the_state_only_if_it_is_known(surrogate: MetaSurrogate) -> None:
+    assert "metric" not in surrogate.state()
+    assert MetaSurrogate.from_state(surrogate.state()).metric is None
+    surrogate.metric = "accuracy"
+    assert MetaSurrogate.from_state(surrogate.state()).metric == "accuracy"

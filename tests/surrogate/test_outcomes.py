@@ -7,6 +7,7 @@ import pytest
 
 from optuna_tnas.surrogate.outcomes import normal_scores
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.outcomes import scaled_as
 from optuna_tnas.surrogate.outcomes import unit_of
 
 
@@ -161,3 +162,17 @@ def test_normal_scores_of_few_equal_or_infinite_values() -> None:
     scores = normal_scores(np.array([0.5, np.inf, -np.inf]))
     assert np.isfinite(scores).all()
     assert (np.argsort(scores) == [2, 0, 1]).all()
+
+
+@many
+def test_values_are_scaled_as_the_reference_is(seed: int) -> None:
+    reference = values_of(seed)
+    np.testing.assert_allclose(scaled_as(reference, reference), scale_labels(reference), atol=1e-9)
+    others = np.sort(values_of(seed + 4))
+    assert (np.diff(scaled_as(reference, others)) >= 0).all()
+    far = scaled_as(reference, np.array([-np.inf, np.inf]))
+    assert far[0] <= scaled_as(reference, reference).min() and 1e3 < far[1] < np.inf
+
+
+def test_values_beside_a_constant_reference_keep_their_differences() -> None:
+    assert scaled_as(np.full(5, 3.0), np.array([3.0, 3.5])).tolist() == [0.0, 0.5]

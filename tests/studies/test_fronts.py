@@ -1,0 +1,65 @@
+"""The order of trials with several objectives, against definitions and brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from optuna_tnas.studies.fronts import fronts
+from optuna_tnas.studies.fronts import non_dominated
+from optuna_tnas.studies.trials import Metric
+from optuna_tnas.studies.trials import Observations
+
+
+def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool((a >= b).all() and (a > b).any())
+
+
+@pytest.mark.parametrize("M", [1, 2, 3, 4])
+def test_non_dominated_points_are_those_that_no_other_dominates(M: int) -> None:
+    Y = np.random.default_rng(M).integers(0, 5, (40, M)).astype(float)
+    expected = [not any(dominates(other, y) for other in Y) for y in Y]
+    assert non_dominated(Y).tolist() == expected
+
+
+def test_each_front_is_that_of_what_the_ones_before_leave() -> None:
+    Y = np.random.default_rng(0).standard_normal((50, 2))
+    ranks, _ = fronts(Y)
+    for rank in range(int(-ranks.min()) + 1):
+        left = ranks <= -rank
+        assert (ranks[left] == -rank).tolist() == non_dominated(Y[left]).tolist()
+
+
+def test_units_do_not_matter_and_infinite_values_are_values() -> None:
+    Y = np.random.default_rng(0).standard_normal((30, 2))
+    Y[3] = [np.inf, -np.inf]
+    for changed in (Y * [1e9, 1e-9], np.exp(Y)):
+        for ours, theirs in zip(fronts(Y), fronts(changed), strict=True):
+            assert (ours == theirs).all()
+
+
+def test_lonely_points_and_the_ends_are_the_farthest_from_their_neighbors() -> None:
+    Y = np.array([[0, 9], [1, 8], [2, 7], [6, 3], [9, 0]], dtype=float)
+    more = np.concatenate([Y, Y - [0.5, 0.5] + [[0, 0], [0, 0], [0, 0], [0, -3], [0, 0]]])
+    ranks, distance = fronts(more)
+    assert (ranks[:5] == 0).all() and (ranks[5:] < 0).all()
+    assert np.isinf(distance[[0, 4]]).all()
+    assert distance[3] > distance[1]
+
+
+def test_of_many_trials_only_the_best_are_told_apart() -> None:
+    n = 3000
+    Y = np.arange(n, dtype=float)[:, None] * [1, 1]
+    ranks, _ = fronts(Y)
+    assert (ranks[::-1][:512] == -np.arange(512)).all()
+    assert (ranks[: n - 512] == -n).all()
+
+
+def test_merit_puts_feasible_trials_first_then_the_front() -> None:
+    y = np.array([[1.0, 1], [2, 2], [0, 3], [9, 9]])
+    X = np.arange(4)[:, None]
+    limit = {"c": np.array([0.0, -1, 0, 5])}
+    metrics = [Metric(None, 1.0), Metric(None, -1.0)]
+    merit = Observations(X, y, X[:0], X, limit, metrics).merit
+    assert np.argsort(-merit)[:2].tolist() in ([1, 2], [2, 1])
+    assert np.argsort(-merit)[2:].tolist() == [0, 3]
