@@ -46,7 +46,9 @@ def test_blocks_hold_latents_structure_and_the_prediction(
 
 def test_known_features_have_a_block(surrogate: MetaSurrogate) -> None:
     X, predictor = surrogate.space.enumerate(), surrogate.predictor
-    known = surrogate.known_features(lambda p: {"a": str(p).count("a"), "b": -len(str(p)), "c": 1.0})
+    known = surrogate.known_features(
+        lambda p: {"a": str(p).count("a"), "b": -len(str(p)), "c": 1.0}
+    )
     plain, told = (
         FeatureMap(surrogate.network, surrogate.structure, predictor, None, k)
         for k in (None, known)
