@@ -40,6 +40,7 @@ from optuna_tnas import TNASSampler
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import DeclaredSpace
@@ -440,14 +441,16 @@ class _Overtaken(Suggester):
 
     study: Study
 
-    def suggest(self, data: Observations, *args: Any) -> np.ndarray:
-        row = super().suggest(data, *args)
+    def decide(self, data: Observations, *args: Any) -> Decision:
+        decision = super().decide(data, *args)
         if len(self.study.trials) == 1:
             names = CELLS.distributions()
             self.study.add_trial(
-                optuna.trial.create_trial(params=CELLS.decode(row), distributions=names, value=0.0)
+                optuna.trial.create_trial(
+                    params=CELLS.decode(decision.row), distributions=names, value=0.0
+                )
             )
-        return row
+        return decision
 
 
 def test_what_another_worker_completed_meanwhile_is_not_repeated():
