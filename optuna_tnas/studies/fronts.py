@@ -23,13 +23,13 @@ def fronts(Y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         ``n`` ranks of the fronts, the first one being 0 and the others below; ``n`` distances to
         the neighbors on the front, infinite at its ends.
     """
-    ranks = rankdata(Y, method="dense", axis=0)
+    ranks = rankdata(Y, method="dense", axis=0)  # that infinite values can be summed
     front, distance = np.full(len(Y), -len(Y)), np.zeros(len(Y))
     left = np.arange(len(Y))
     number = 0
     while len(left) > 0 and len(Y) - len(left) < _MAX_RANKED:
         first = non_dominated(ranks[left])
-        front[left[first]], distance[left[first]] = number, _crowding(ranks[left[first]])
+        front[left[first]], distance[left[first]] = number, _crowding(Y[left[first]])
         left, number = left[~first], number - 1
     return front, distance
 
@@ -43,12 +43,17 @@ def non_dominated(Y: np.ndarray) -> np.ndarray:
     return left
 
 
-def _crowding(ranks: np.ndarray) -> np.ndarray:
-    """Sum the gaps between both neighbors in each objective: ``n x M`` -> ``n``."""
-    distance = np.zeros(len(ranks))
-    for column in ranks.T:
+def _crowding(Y: np.ndarray) -> np.ndarray:
+    """Sum the gaps between both neighbors in each objective, whose range is 1: ``n x M`` -> ``n``.
+
+    Infinite values count as the best or the worst finite one.
+    """
+    distance = np.zeros(len(Y))
+    for column in Y.T:
+        known = column[np.isfinite(column)]
+        column = np.clip(column, known.min(initial=1e300), known.max(initial=-1e300))
         order = np.argsort(column, kind="stable")
         gaps = np.full(len(column), np.inf)
         gaps[order[1:-1]] = column[order[2:]] - column[order[:-2]]
-        distance += gaps
+        distance += gaps / (np.ptp(column) or 1.0)
     return distance

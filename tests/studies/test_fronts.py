@@ -33,16 +33,19 @@ def test_each_front_is_that_of_what_the_ones_before_leave() -> None:
 def test_units_do_not_matter_and_infinite_values_are_values() -> None:
     Y = np.random.default_rng(0).standard_normal((30, 2))
     Y[3] = [np.inf, -np.inf]
-    for changed in (Y * [1e9, 1e-9], np.exp(Y)):
-        for ours, theirs in zip(fronts(Y), fronts(changed), strict=True):
-            assert (ours == theirs).all()
+    ranks, distance = fronts(Y)
+    assert (fronts(np.exp(Y))[0] == ranks).all()
+    scaled = fronts(Y * [1e9, 1e-9])
+    assert (scaled[0] == ranks).all()
+    np.testing.assert_allclose(scaled[1], distance)
+    assert not np.isnan(distance).any()
+    assert not np.isnan(fronts(np.array([[np.inf, -np.inf], [-np.inf, np.inf]]))[1]).any()
 
 
 def test_lonely_points_and_the_ends_are_the_farthest_from_their_neighbors() -> None:
     Y = np.array([[0, 9], [1, 8], [2, 7], [6, 3], [9, 0]], dtype=float)
-    more = np.concatenate([Y, Y - [0.5, 0.5] + [[0, 0], [0, 0], [0, 0], [0, -3], [0, 0]]])
-    ranks, distance = fronts(more)
-    assert (ranks[:5] == 0).all() and (ranks[5:] < 0).all()
+    ranks, distance = fronts(Y)
+    assert (ranks == 0).all()
     assert np.isinf(distance[[0, 4]]).all()
     assert distance[3] > distance[1]
 
