@@ -28,7 +28,6 @@ from optuna.samplers._base import _INDEPENDENT_SAMPLING_WARNING_TEMPLATE
 from optuna.study import Study
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
-from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
 from optuna.trial import Trial
 from optuna.trial import TrialState
 import pytest
@@ -59,7 +58,7 @@ from tests.searches import search
 from tests.small_config import SMALL
 
 
-class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class _Suites(BasicSamplerTestCase, RelativeSamplerTestCase):
     """All that Optuna demands of a single-objective sampler."""
 
 

@@ -356,7 +356,7 @@ def test_a_cheap_objective_that_trials_contradict_is_warned_of_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     known = {"latency": lambda p: -latency(SPACE.encode(p))}
-    with caplog.at_level(logging.WARNING, "optuna_tnas"):
+    with caplog.at_level(logging.WARNING, "optuna.optuna_tnas"):
         search(n_trials=8, sampler=sampler_of(SPACE, cheap_objectives=known), names=NAMES)
     told = [r.getMessage() for r in caplog.records if "cheap objective" in r.getMessage()]
     assert len(told) == 1
@@ -400,7 +400,7 @@ def test_without_names_it_helps_the_first_and_says_so_once(
     metric: str | None, names: list[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     sampler = TNASSampler(informed(metric), seed=0)
-    with caplog.at_level(logging.INFO, "optuna_tnas"):
+    with caplog.at_level(logging.INFO, "optuna.optuna_tnas"):
         study = search(n_trials=7, sampler=sampler, names=names)
     assert study.trials[0].values[0] > HIGH
     told = [r.getMessage() for r in caplog.records if "past" in r.getMessage()]
@@ -411,7 +411,7 @@ def test_without_names_it_helps_the_first_and_says_so_once(
 def test_a_past_of_another_name_helps_none_and_says_so(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with caplog.at_level(logging.WARNING, "optuna_tnas"):
+    with caplog.at_level(logging.WARNING, "optuna.optuna_tnas"):
         study = first(informed("error"), NAMES, [gain, latency])
     assert "'error'" in caplog.text
     untrained = MetaSurrogate(SPACE, SMALL)

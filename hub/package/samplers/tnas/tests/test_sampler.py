@@ -9,8 +9,8 @@ import runpy
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.testing.pytest_samplers import BasicSamplerTestCase
+from optuna.testing.pytest_samplers import MultiObjectiveSamplerTestCase
 from optuna.testing.pytest_samplers import RelativeSamplerTestCase
-from optuna.testing.pytest_samplers import SingleOnlySamplerTestCase
 import optuna_tnas
 from optuna_tnas.spaces import NASBench201Space
 import optunahub
@@ -27,7 +27,7 @@ def load() -> type[optuna_tnas.TNASSampler]:
     return sampler
 
 
-class TestTNASSampler(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):
+class TestTNASSampler(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: load()(space=NASBench201Space(), n_startup_trials=1, seed=0)
