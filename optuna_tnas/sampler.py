@@ -27,16 +27,15 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.experimental import warn_experimental
+from optuna_tnas.reader import StudyReader
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import check_acquisition
 from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.explanation import Explanation
-from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.known import KnownFunction
-from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import compatible
@@ -47,7 +46,6 @@ from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import trials
-from optuna_tnas.studies.as_of import as_of
 from optuna_tnas.surrogate.known_features import ArchitectureFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
@@ -237,13 +235,6 @@ class TNASSampler(BaseSampler):
             return NONE
         return trials.hyperparameters(study, self.space, trial)
 
-    def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:
-        """Join the architectures with what some trials were asked beside them."""
-        asked = trials.asked_beside(others, self.space)
-        if not self._suggester.surrogate.config.searches_hyperparameters or len(asked) == 0:
-            return self.space
-        return JointSpace(self.space, asked)
-
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
@@ -343,29 +334,9 @@ class TNASSampler(BaseSampler):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         if self._explain_trials and not data.metrics:
-            explanation = self._explanation(study, trial, space, data, decision)
-            trials.write_attributes(study, trial, explanation.attributes)
+            explained = self._reader.explained(study, trial, space, data, decision)
+            trials.write_attributes(study, trial, explained.attributes)
         return row
-
-    def _explanation(
-        self,
-        study: Study,
-        trial: FrozenTrial,
-        space: SearchSpace,
-        data: trials.Observations,
-        decision: Decision,
-    ) -> Explanation:
-        """Put in words and in the objective's unit what a trial was decided by."""
-        with self._lock, controlled_numerics():
-            belief = self._suggester.belief(data, decision.row, space, decision.acquisition)
-        mean = None if belief.mean is None else trials.sign_of(study) * belief.mean
-        found = {**vars(belief), "mean": mean}
-        return Explanation(
-            **found,
-            number=trial.number,
-            phase=decision.phase,
-            n_trials=len(data.X),
-        )
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:
@@ -447,19 +418,7 @@ class TNASSampler(BaseSampler):
             SpaceError: If parameters are none of the space's.
         """
         warn_experimental("`TNASSampler.predict`")
-        others = trials.all_of(study)
-        space = self._space_beside(others)
-        with self._lock, controlled_numerics():
-            data = trials.observe(study, others, space, self._finished)
-            if len(data.X) == 0:
-                raise StudyError(
-                    f"The study {study.study_name!r} has no completed trial with the parameters "
-                    f"{list(self.space.distributions())}; run one before predicting."
-                )
-            rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
-            rows = rows.reshape(-1, data.X.shape[1])
-            mean, deviation = self._suggester.predict(data, rows, space)
-        return trials.signs_of(study) * mean, deviation
+        return self._reader.predict(study, params)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it.
@@ -479,36 +438,8 @@ class TNASSampler(BaseSampler):
             StudyError: If the study has several objectives, or the trial has no architecture of
                 the space, or one of other choices.
         """
-        _refuse_multi_objective(study)
         warn_experimental("`TNASSampler.explain`")
-        before = as_of(trials.all_of(study), trial)
-        space = self._space_beside(before)
-        row = trials.architecture(trial, space)
-        if row is None:
-            raise StudyError(
-                f"Trial {trial.number} has no architecture to explain: of the parameters "
-                f"{list(self.space.distributions())} it has {sorted(trials.given(trial))}."
-            )
-        with self._lock, controlled_numerics():
-            data = trials.observe(study, before, space, self._finished, self._n_retries)
-            phase = self._phase(trial, data, space)
-            acquisition = self._suggester.acquisition(data, space)
-            value = self._suggester.value(row, space, acquisition)
-        decision = Decision(row, phase, acquisition)
-        found = self._explanation(study, trial, space, data, decision)
-        return replace(found, acquisition=value)
-
-    def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
-        """Tell what decided about a trial's architecture."""
-        fixed = self.space.positions(trials.enqueued(trial))
-        if decided(self.space, fixed) is not None:
-            return "enqueued"
-        if not trials.has_claimed(trial):
-            return "other"
-        if self._allow_repeats:
-            data = replace(data, avoided=data.avoided[:0])
-        rng = np.random.default_rng([self._seed, trial.number, 0])
-        return self._suggester.phase(data, fixed, rng, space)[0]
+        return self._reader.explain(study, trial)
 
     def source_weights(self, study: Study) -> dict[str, float]:
         """Tell how much each past study counts in the next suggestion.
@@ -523,13 +454,19 @@ class TNASSampler(BaseSampler):
         Raises:
             StudyError: If the study has several objectives, or its parameters other choices.
         """
-        _refuse_multi_objective(study)
         warn_experimental("`TNASSampler.source_weights`")
-        others = trials.all_of(study)
-        space = self._space_beside(others)
-        with self._lock, controlled_numerics():
-            data = trials.observe(study, others, space, self._finished)
-            return self._suggester.sources(data, space)
+        return self._reader.source_weights(study)
+
+    @property
+    def _reader(self) -> StudyReader:
+        return StudyReader(
+            self._suggester,
+            self._finished,
+            self._lock,
+            self._seed,
+            self._n_retries,
+            self._allow_repeats,
+        )
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
         """Warn of an architecture that is fixed and violates a known constraint.
@@ -579,14 +516,6 @@ def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrog
             )
         return MetaSurrogate(space)
     return surrogate if space is None else surrogate.renamed(space)
-
-
-def _refuse_multi_objective(study: Study) -> None:
-    if len(study.directions) > 1:
-        raise StudyError(
-            f"The study has {len(study.directions)} objectives; explanations are of studies with "
-            "one. What is expected of architectures, TNASSampler.predict tells of each objective."
-        )
 
 
 def _retries(failed_trials: str) -> int:

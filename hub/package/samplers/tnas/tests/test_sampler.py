@@ -27,7 +27,9 @@ def load() -> type[optuna_tnas.TNASSampler]:
     return sampler
 
 
-class TestTNASSampler(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):
+class TestTNASSampler(
+    BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase
+):
     @pytest.fixture
     def sampler(self) -> Callable[[], BaseSampler]:
         return lambda: load()(space=NASBench201Space(), n_startup_trials=1, seed=0)

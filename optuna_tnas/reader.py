@@ -1,0 +1,147 @@
+"""What a sampler's model says of a study: predictions, explanations, weights of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from optuna.study import Study
+from optuna.trial import FrozenTrial
+
+from optuna_tnas.errors import StudyError
+from optuna_tnas.search.explanation import Explanation
+from optuna_tnas.search.explanation import Phase
+from optuna_tnas.search.fixed import decided
+from optuna_tnas.search.suggester import Decision
+from optuna_tnas.search.suggester import Suggester
+from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.spaces.joint import SearchSpace
+from optuna_tnas.studies import trials
+from optuna_tnas.studies.as_of import as_of
+from optuna_tnas.surrogate.numerics import controlled_numerics
+
+
+@dataclass(frozen=True)
+class StudyReader:
+    """Reads studies as one sampler sees them; its methods are those of ``TNASSampler``.
+
+    Attributes:
+        suggester: The sampler's.
+        finished: Finished trials that were read before.
+        lock: Held while the suggester is at work.
+        seed: The sampler's.
+        n_retries: How often an architecture whose trials fail may come again.
+        allow_repeats: Whether an architecture may be suggested again.
+    """
+
+    suggester: Suggester
+    finished: trials.FinishedTrials
+    lock: Lock
+    seed: int
+    n_retries: int
+    allow_repeats: bool
+
+    def predict(
+        self, study: Study, params: Sequence[Mapping[str, Any]]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Predict objective values."""
+        others = trials.all_of(study)
+        space = self._space_beside(others)
+        with self.lock, controlled_numerics():
+            data = trials.observe(study, others, space, self.finished)
+            if len(data.X) == 0:
+                raise StudyError(
+                    f"The study {study.study_name!r} has no completed trial with the parameters "
+                    f"{list(space.distributions())}; run one before predicting."
+                )
+            rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
+            rows = rows.reshape(-1, data.X.shape[1])
+            mean, deviation = self.suggester.predict(data, rows, space)
+        return trials.signs_of(study) * mean, deviation
+
+    def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
+        """Tell why a trial's architecture was tried, and what was expected of it."""
+        _refuse_multi_objective(study)
+        before = as_of(trials.all_of(study), trial)
+        space = self._space_beside(before)
+        row = trials.architecture(trial, space)
+        if row is None:
+            raise StudyError(
+                f"Trial {trial.number} has no architecture to explain: of the parameters "
+                f"{list(space.distributions())} it has {sorted(trials.given(trial))}."
+            )
+        with self.lock, controlled_numerics():
+            data = trials.observe(study, before, space, self.finished, self.n_retries)
+            phase = self._phase(trial, data, space)
+            acquisition = self.suggester.acquisition(data, space)
+            value = self.suggester.value(row, space, acquisition)
+        found = self.explained(study, trial, space, data, Decision(row, phase, acquisition))
+        return replace(found, acquisition=value)
+
+    def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
+        """Tell what decided about a trial's architecture."""
+        architectures = self.suggester.surrogate.space
+        fixed = architectures.positions(trials.enqueued(trial))
+        if decided(architectures, fixed) is not None:
+            return "enqueued"
+        if not trials.has_claimed(trial):
+            return "other"
+        if self.allow_repeats:
+            data = replace(data, avoided=data.avoided[:0])
+        rng = np.random.default_rng([self.seed, trial.number, 0])
+        return self.suggester.phase(data, fixed, rng, space)[0]
+
+    def explained(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        data: trials.Observations,
+        decision: Decision,
+    ) -> Explanation:
+        """Put in words and in the objective's unit what a trial was decided by.
+
+        Args:
+            study: The study.
+            trial: The trial.
+            space: What was searched.
+            data: The study's trials as they were when it was decided.
+            decision: What was decided.
+        """
+        with self.lock, controlled_numerics():
+            belief = self.suggester.belief(data, decision.row, space, decision.acquisition)
+        mean = None if belief.mean is None else trials.sign_of(study) * belief.mean
+        found = {**vars(belief), "mean": mean}
+        return Explanation(
+            **found, number=trial.number, phase=decision.phase, n_trials=len(data.X)
+        )
+
+    def source_weights(self, study: Study) -> dict[str, float]:
+        """Tell how much each past study counts in the next suggestion."""
+        _refuse_multi_objective(study)
+        others = trials.all_of(study)
+        space = self._space_beside(others)
+        with self.lock, controlled_numerics():
+            data = trials.observe(study, others, space, self.finished)
+            return self.suggester.sources(data, space)
+
+    def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:
+        """Join the architectures with what some trials were asked beside them."""
+        surrogate = self.suggester.surrogate
+        asked = trials.asked_beside(others, surrogate.space)
+        if not surrogate.config.searches_hyperparameters or len(asked) == 0:
+            return surrogate.space
+        return JointSpace(surrogate.space, asked)
+
+
+def _refuse_multi_objective(study: Study) -> None:
+    if len(study.directions) > 1:
+        raise StudyError(
+            f"The study has {len(study.directions)} objectives; explanations are of studies with "
+            "one. What is expected of architectures, TNASSampler.predict tells of each objective."
+        )
