@@ -13,7 +13,7 @@ random cells. ``best_proxy`` tries the cells in the order of the one figure that
 with the task's true values, which nobody knows before; ``mean_rank`` in that of the mean score of
 the eight that are meant as proxies. The file is as ``benchmarks.run`` writes it, for
 ``benchmarks.report``; at the end a table of mean regrets is printed, with the intervals of the
-difference to the same method without features.
+ratio to the same method without features.
 """
 
 from __future__ import annotations
@@ -188,7 +188,7 @@ def run_search(search: Search) -> list[Record]:
 
 
 def rows(records: Sequence[Record], methods: Sequence[str]) -> Iterator[Sequence[str]]:
-    """Format mean regrets, and intervals of the difference to the method without features.
+    """Format mean regrets, and their ratios to those of the method without features.
 
     A method's seeds are those that it has on all tasks.
     """
@@ -209,11 +209,12 @@ def rows(records: Sequence[Record], methods: Sequence[str]) -> Iterator[Sequence
             for m in (method, plain)
         )
         weights = np.full(len(targets), 1 / len(targets))
-        low, high = statistics.interval(own - other, weights)
-        cells = [f"{mean:.3f}" for mean in own.mean(axis=(0, 1))]
+        means = own.mean(axis=(0, 1))
+        cells = [f"{mean:.3f}" for mean in means]
         if method != plain:
-            ends = zip(cells, low, high, strict=True)
-            cells = [f"{mean} [{a:+.3f}, {b:+.3f}]" for mean, a, b in ends]
+            low, high = statistics.ratio_interval(own, other, weights)
+            ratios = zip(cells, means / other.mean(axis=(0, 1)), low, high, strict=True)
+            cells = [f"{mean} ({r:.2f} [{a:.2f}, {b:.2f}])" for mean, r, a, b in ratios]
         yield [method, str(len(seeds)), *cells]
 
 

@@ -39,6 +39,17 @@ def interval(x: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return ends
 
 
+def ratio_interval(x: np.ndarray, other: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Bootstrap percentile intervals of the ratios of K means: twice ``T x S x K`` -> ``2 x K``.
+
+    Seeds are drawn as for :func:`interval`, the same for both; no search may be missing.
+    """
+    there = np.isfinite(x).all(axis=2)
+    resampled, others = (_resampled_means(each, there, weights) for each in (x, other))
+    tail = (1 - LEVEL) / 2
+    return np.asarray(np.quantile(resampled / others, [tail, 1 - tail], axis=0))
+
+
 def _resampled_means(x: np.ndarray, there: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """Resample means: ``T x S x K``, ``T x S`` -> ``RESAMPLES x K``; NaN for an empty target.
 

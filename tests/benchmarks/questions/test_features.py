@@ -66,16 +66,16 @@ def test_rankings_try_the_highest_first(method: str, tmp_path: Path) -> None:
     assert records[0]["regret"] < 0.5
 
 
-def test_differences_are_to_the_method_without_features() -> None:
+def test_ratios_are_to_the_method_without_features() -> None:
     rng = np.random.default_rng(0)
     base = {(t, s): rng.random() for t in TARGETS for s in range(4)}
     records = [
-        {"method": m, "target": t, "seed": s, "trial": i, "regret": r + gain}
-        for m, gain in (("tnas", 0.0), ("tnas:proxies", -0.1))
+        {"method": m, "target": t, "seed": s, "trial": i, "regret": r * gain}
+        for m, gain in (("tnas", 1.0), ("tnas:proxies", 0.5))
         for (t, s), r in base.items()
         for i in range(50)
     ]
     first, second = module.rows(records, ["tnas", "tnas:proxies"])
     mean = np.mean(list(base.values()))
     assert first == ["tnas", "4", *[f"{mean:.3f}"] * 5]
-    assert second == ["tnas:proxies", "4", *[f"{mean - 0.1:.3f} [-0.100, -0.100]"] * 5]
+    assert second == ["tnas:proxies", "4", *[f"{mean / 2:.3f} (0.50 [0.50, 0.50])"] * 5]
