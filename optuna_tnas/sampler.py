@@ -417,7 +417,6 @@ class TNASSampler(BaseSampler):
                 parameters have other choices.
             SpaceError: If parameters are none of the space's.
         """
-        warn_experimental("`TNASSampler.predict`")
         return self._reader.predict(study, params)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
@@ -438,7 +437,6 @@ class TNASSampler(BaseSampler):
             StudyError: If the study has several objectives, or the trial has no architecture of
                 the space, or one of other choices.
         """
-        warn_experimental("`TNASSampler.explain`")
         return self._reader.explain(study, trial)
 
     def source_weights(self, study: Study) -> dict[str, float]:
@@ -454,7 +452,6 @@ class TNASSampler(BaseSampler):
         Raises:
             StudyError: If the study has several objectives, or its parameters other choices.
         """
-        warn_experimental("`TNASSampler.source_weights`")
         return self._reader.source_weights(study)
 
     @property

@@ -578,7 +578,13 @@ def test_optunas_verbosity_and_handler_reach_the_log(capsys):
 
 
 @pytest.mark.parametrize(
-    "argument", [{"failed_trials": "retry"}, {"known_constraints": {"n": lambda params: -1.0}}]
+    "argument",
+    [
+        {"failed_trials": "retry"},
+        {"known_constraints": {"n": lambda params: -1.0}},
+        {"features": lambda params: {"n": 1.0}},
+        {"cheap_objectives": {"n": lambda params: 1.0}},
+    ],
 )
 def test_experimental_arguments_say_so(argument):
     (name,) = argument
