@@ -12,6 +12,7 @@ time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
 from functools import cached_property
@@ -34,6 +35,7 @@ _UNIT_DEVIATION, _VARIANCE_DEVIATION, _NOISE_DEVIATION = 1.0, 1.5, 0.5
 # Of a relevance, which is a lengthscale to the power of -2. The lengthscales' prior is that of
 # Hvarfner et al., "Vanilla Bayesian optimization performs great in high dimensions" (ICML 2024).
 _RELEVANCE_DEVIATION = 2 * 3**0.5
+_LEARNED_DEVIATION = 1.0  # of a relevance that past studies' trials determined
 _MAX_EVALUATIONS = 50
 _LONGEST_STEP = 3.0
 _LEAST_CURVATURE = 0.1
@@ -56,12 +58,14 @@ class Scales:
         variances: ``v_j`` of each correlation matrix.
         noise: ``v_n``.
         relevances: ``w_d`` of each parameter, if the last correlation depends on them.
+        learned: Which medians of relevances are from past studies; none unless given.
     """
 
     unit: float
     variances: tuple[float, ...]
     noise: float
     relevances: tuple[float, ...] = ()
+    learned: tuple[bool, ...] = ()
 
     @classmethod
     def of(cls, logarithms: np.ndarray, n_relevances: int = 0) -> Scales:
@@ -77,10 +81,18 @@ class Scales:
 
     @cached_property
     def deviations(self) -> np.ndarray:
-        """Prior standard deviations of the logarithms."""
+        """Prior standard deviations of the logarithms, these being the medians."""
         variances = len(self.variances) * [_VARIANCE_DEVIATION]
-        relevances = len(self.relevances) * [_RELEVANCE_DEVIATION]
+        learned = self.learned or len(self.relevances) * [False]
+        relevances = [_LEARNED_DEVIATION if known else _RELEVANCE_DEVIATION for known in learned]
         return np.array([_UNIT_DEVIATION, *variances, *relevances, _NOISE_DEVIATION])
+
+    def with_learned(self, relevances: Sequence[float]) -> Scales:
+        """Take medians of relevances from past studies; NaN where these know nothing."""
+        known = tuple(w == w for w in relevances)
+        merged = zip(relevances, self.relevances, known, strict=True)
+        medians = tuple(w if is_known else own for w, own, is_known in merged)
+        return replace(self, relevances=medians, learned=known)
 
 
 # Medians of the priors of the scales, in units of the past's scaled outcomes.

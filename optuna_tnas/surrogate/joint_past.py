@@ -127,6 +127,14 @@ class PastHyperparameters:
     scales: SharedScales
     alpha: Tensor
 
+    def relevances(self, space: JointSpace) -> tuple[float, ...]:
+        """Relevances of a joint space's parameters, NaN for what no past study had."""
+        P = len(space.space.parameters)
+        names = self.hyperparameters.distributions
+        known = dict(zip(names, self.scales.relevances[P:], strict=True))
+        beside = (known.get(name, np.nan) for name in space.hyperparameters.distributions)
+        return (*self.scales.relevances[:P], *beside)
+
     def state(self) -> dict[str, Any]:
         """Plain data of a checkpoint."""
         known = self.hyperparameters.distributions.items()

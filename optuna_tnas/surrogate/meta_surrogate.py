@@ -144,7 +144,11 @@ class MetaSurrogate:
         features: Features = FeatureMap(self.network, self.structure, None, dataset, known)
         if space.space.enumerable:
             features = ListedFeatures(space.space, features)
-        return TransferModel(JointFeatures(space, features, self.joint_prediction(dataset, space)))
+        beside = self.past.beside if self.past else None
+        return TransferModel(
+            JointFeatures(space, features, self.joint_prediction(dataset, space)),
+            relevances=beside.relevances(space) if beside else (),
+        )
 
     def joint_prediction(
         self, dataset: DatasetSample | None, space: JointSpace

@@ -62,13 +62,18 @@ class TransferModel:
     Args:
         features: Latents, structure and the past's predictions on one data set.
         hypotheses: Priors of the past's weights; the first one alone without a past.
+        relevances: Of each parameter, as past studies had them, NaN where they know nothing; none
+            unless given.
     """
 
     def __init__(
-        self, features: Features, hypotheses: Sequence[WeightPrior] = (RELATED, UNRELATED)
+        self,
+        features: Features,
+        hypotheses: Sequence[WeightPrior] = (RELATED, UNRELATED),
+        relevances: Sequence[float] = (),
     ) -> None:
         self.features = features
-        self._hypotheses = hypotheses
+        self._hypotheses, self._relevances = hypotheses, relevances
 
     @property
     def no_past(self) -> float:
@@ -80,11 +85,11 @@ class TransferModel:
     @property
     def without_past(self) -> TransferModel:
         """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
-        return TransferModel(self.features, (UNRELATED,))
+        return TransferModel(self.features, (UNRELATED,), self._relevances)
 
     def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
-        distances = Distances.of(inputs, x)
+        distances = Distances.of(inputs, x, self._relevances)
         hypotheses = self._hypotheses if inputs.blocks.n_predictions else self._hypotheses[:1]
         gps = [fit_transfer_gp(inputs, x, y, distances, prior) for prior in hypotheses]
         return Mixture(*gps)
@@ -97,16 +102,20 @@ class Distances:
     Attributes:
         correlations: ``J x n x n``, of latents, of structure and perhaps of known features.
         differences: ``D x n x n``, squared, in each parameter that has a relevance.
+        center: Medians of the scales' priors.
     """
 
     correlations: Tensor
     differences: Tensor
+    center: Scales
 
     @classmethod
-    def of(cls, inputs: FeatureInputs, x: Tensor) -> Distances:
-        """Compute them: ``n x d``."""
+    def of(cls, inputs: FeatureInputs, x: Tensor, relevances: Sequence[float] = ()) -> Distances:
+        """Compute them: ``n x d``, and ``D`` relevances as for :class:`TransferModel`."""
         differences = inputs.differences(x) if inputs.blocks.owners else torch.empty(0)
-        return cls(torch.stack(list(inputs.correlations(x, x))), differences)
+        center = center_of(len(differences), inputs.blocks.has_known)
+        center = center.with_learned(relevances) if relevances else center
+        return cls(torch.stack(list(inputs.correlations(x, x))), differences, center)
 
 
 def fit_transfer_gp(
@@ -164,9 +173,9 @@ def evidence(
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.predictions(x)
     fixed = MEAN_VARIANCE + _weight_variance(inputs, prior) * predicted @ predicted.mT
-    center = center_of(len(distances.differences), inputs.blocks.has_known)
     mean = prior.mean * predicted.sum(dim=1)
-    return Evidence(y, mean, fixed, distances.correlations, center, distances.differences)
+    shared = (distances.correlations, distances.center, distances.differences)
+    return Evidence(y, mean, fixed, *shared)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:

@@ -258,3 +258,21 @@ def test_relevances_find_what_matters() -> None:
 def test_scales_are_read_back_with_relevances() -> None:
     scales = Scales(2.0, (0.1, 3.0, 1.0), 0.2, (0.5, 4.0))
     assert Scales.of(scales.logarithms, 2).logarithms == pytest.approx(scales.logarithms)
+
+
+def test_learned_relevances_are_the_medians_and_known_better() -> None:
+    center = center_of(3)
+    learned = center.with_learned((5.0, float("nan"), 0.1))
+    assert learned.relevances == (5.0, center.relevances[1], 0.1)
+    assert learned.deviations[4:7].tolist() == [1.0, center.deviations[5], 1.0]
+    assert center.deviations[5] > 1
+    assert np.delete(learned.deviations, [4, 6]) == pytest.approx(
+        np.delete(center.deviations, [4, 6])
+    )
+
+
+def test_few_trials_keep_to_learned_relevances() -> None:
+    plain, few = data_with_parameters(2), data_with_parameters(2).center.relevances
+    learned = replace(plain, center=plain.center.with_learned((50.0, 50.0, 1e-4, 1e-4)))
+    found = np.array(learned.fit().scales.relevances)
+    assert (found[:2] > 10 * few[0]).all() and (found[2:] < few[0] / 10).all()

@@ -159,3 +159,22 @@ def test_contradictory_ones_are_damaged(
     torch.save(content, tmp_path / "meta.pt")
     with pytest.raises(CheckpointError):
         MetaSurrogate.load(tmp_path / "meta.pt")
+
+
+def test_the_study_begins_with_the_pasts_relevances(informed: MetaSurrogate) -> None:
+    now = JointSpace(
+        CELLS,
+        Hyperparameters(
+            {
+                "dropout": FloatDistribution(0, 1),
+                "rate": FloatDistribution(1e-6, 0.1, log=True),
+                "optimizer": CategoricalDistribution(["lion", "adam"]),
+            }
+        ),
+    )
+    known = beside(informed).scales.relevances
+    found = beside(informed).relevances(now)
+    assert found[:2] == known[:2]
+    assert np.isnan(found[2])
+    assert found[3:] == (known[3], known[2])
+    assert known[3] > 10 * known[0]  # the rate matters, the first cell does not
