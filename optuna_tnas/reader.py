@@ -80,7 +80,7 @@ class StudyReader:
             phase = self._phase(trial, data, space)
             acquisition = self.suggester.acquisition(data, space)
             value = self.suggester.value(row, space, acquisition)
-        found = self.explained(study, trial, space, data, Decision(row, phase, acquisition))
+            found = self.explained(study, trial, space, data, Decision(row, phase, acquisition))
         return replace(found, acquisition=value)
 
     def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
@@ -106,6 +106,8 @@ class StudyReader:
     ) -> Explanation:
         """Put in words and in the objective's unit what a trial was decided by.
 
+        The caller holds the lock and controls the numerics.
+
         Args:
             study: The study.
             trial: The trial.
@@ -113,8 +115,7 @@ class StudyReader:
             data: The study's trials as they were when it was decided.
             decision: What was decided.
         """
-        with self.lock, controlled_numerics():
-            belief = self.suggester.belief(data, decision.row, space, decision.acquisition)
+        belief = self.suggester.belief(data, decision.row, space, decision.acquisition)
         mean = None if belief.mean is None else trials.sign_of(study) * belief.mean
         found = {**vars(belief), "mean": mean}
         return Explanation(

@@ -36,6 +36,7 @@ from optuna_tnas.search.explanation import Explanation
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.known import KnownFunction
+from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.hyperparameters import compatible
@@ -328,15 +329,27 @@ class TNASSampler(BaseSampler):
                 decision = self._suggester.decide(data, fixed, rng, space)
                 row = decision.row
                 trials.claim(study, space, trial, row)
+                attributes = self._attributes(study, trial, space, data, decision)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
             if inevitable or trials.keep_claim(study, space, trial, row, *known):
                 break
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
-        if self._explain_trials and not data.metrics:
-            explained = self._reader.explained(study, trial, space, data, decision)
-            trials.write_attributes(study, trial, explained.attributes)
+        trials.write_attributes(study, trial, attributes)
         return row
+
+    def _attributes(
+        self,
+        study: Study,
+        trial: FrozenTrial,
+        space: SearchSpace,
+        data: trials.Observations,
+        decision: Decision,
+    ) -> Mapping[str, Any]:
+        """Return what is written with a suggestion, if anything is."""
+        if not self._explain_trials or data.metrics:
+            return {}
+        return self._reader.explained(study, trial, space, data, decision).attributes
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:

@@ -259,7 +259,7 @@ def asked_beside(trials: Iterable[FrozenTrial], space: SearchSpace) -> Hyperpara
 
 def sign_of(study: Study) -> float:
     """Return the factor that makes higher values better: 1 or -1."""
-    return -1.0 if study.direction == StudyDirection.MINIMIZE else 1.0
+    return float(signs_of(study)[0])
 
 
 def signs_of(study: Study) -> np.ndarray:
