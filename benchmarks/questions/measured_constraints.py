@@ -124,16 +124,21 @@ def _cells(curves: np.ndarray) -> Iterator[str]:
         yield f"{at.mean():.3f} ± {at.std(ddof=1) / len(at) ** 0.5:.3f}"
 
 
-def main() -> None:
+def arguments(description: str | None, methods: str, n_seeds: int) -> argparse.Namespace:
+    """Read what to search, on which device, and by which of these methods unless given."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", default="c100", choices=["c10", "c100", "in16"])
     parser.add_argument("--device", default="raspi4", help="such as edgegpu, raspi4, fpga")
-    parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--seeds", type=int, default=10, help="at least 2")
+    parser.add_argument("--methods", default=methods)
+    parser.add_argument("--seeds", type=int, default=n_seeds, help="at least 2")
     parser.add_argument("--trials", type=int, default=50)
-    a = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    a = arguments(__doc__, METHODS, n_seeds=10)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:

@@ -37,6 +37,7 @@ from benchmarks import peers
 from benchmarks import tasks
 from benchmarks.common.markdown import table
 from benchmarks.past_settings import PastSetting
+from benchmarks.questions.measured_constraints import arguments
 from benchmarks.questions.measured_constraints import FAMILY
 from benchmarks.questions.measured_constraints import latencies
 from benchmarks.run import Search
@@ -170,15 +171,7 @@ def _cells(curves: np.ndarray) -> Iterator[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--target", default="c100", choices=["c10", "c100", "in16"])
-    parser.add_argument("--device", default="raspi4", help="such as edgegpu, raspi4, fpga")
-    parser.add_argument("--methods", default=METHODS)
-    parser.add_argument("--seeds", type=int, default=5, help="at least 2")
-    parser.add_argument("--trials", type=int, default=50)
-    a = parser.parse_args()
+    a = arguments(__doc__, METHODS, n_seeds=5)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:
