@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from optuna_tnas.datasets.sample import DatasetSample
     from optuna_tnas.errors import OptunaTNASError
     from optuna_tnas.meta.training import meta_train
+    from optuna_tnas.pruner import TNASPruner
     from optuna_tnas.sampler import TNASSampler
     from optuna_tnas.studies.history import MetaDataset
     from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
@@ -26,6 +27,7 @@ __all__ = [
     "MetaDataset",
     "MetaSurrogate",
     "OptunaTNASError",
+    "TNASPruner",
     "TNASSampler",
     "meta_train",
 ]
@@ -37,6 +39,7 @@ _HOMES = {
     "MetaDataset": "optuna_tnas.studies.history",
     "MetaSurrogate": "optuna_tnas.surrogate.meta_surrogate",
     "OptunaTNASError": "optuna_tnas.errors",
+    "TNASPruner": "optuna_tnas.pruner",
     "TNASSampler": "optuna_tnas.sampler",
     "meta_train": "optuna_tnas.meta.training",
 }

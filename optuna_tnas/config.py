@@ -150,6 +150,11 @@ class Config:
         """Whether hyper-parameters beside the architecture are in the model; else at random."""
         return self.gp == "default"
 
+    @property
+    def learns_from_unfinished(self) -> bool:
+        """Whether the reports of pruned and running trials are in the model."""
+        return self.gp == "default"
+
     @classmethod
     def preset(cls, name: str) -> Config:
         """Give a config by name.

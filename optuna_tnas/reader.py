@@ -122,6 +122,23 @@ class StudyReader:
             **found, number=trial.number, phase=decision.phase, n_trials=len(data.X)
         )
 
+    def improvements(self, study: Study, trial: FrozenTrial) -> tuple[float, float] | None:
+        """Compare what is expected of finishing a running trial and of a new architecture.
+
+        Returns:
+            The expected improvement of each over the best completed trial; None if no trial is
+            completed, none that is feasible, or the trial has no architecture of the space.
+        """
+        everything = trials.all_of(study)
+        space = self._space_beside(everything)
+        row = trials.architecture(trial, space)
+        with self.lock, controlled_numerics():
+            data = trials.observe(study, everything, space, self.finished)
+            if row is None or len(data.X) == 0 or not data.feasible.any():
+                return None
+            rng = np.random.default_rng([self.seed, trial.number, trial.last_step or 0])
+            return self.suggester.improvements(data, row, space, rng)
+
     def source_weights(self, study: Study) -> dict[str, float]:
         """Tell how much each past study counts in the next suggestion."""
         _refuse_multi_objective(study)

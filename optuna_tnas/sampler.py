@@ -110,6 +110,8 @@ class TNASSampler(BaseSampler):
             (as for ``known_constraints``) that returns numbers by name, NaN where one is missing,
             such as those of :mod:`optuna_tnas.features`. It is called once for an architecture;
             in a listed space for all of them, before the first suggestion that uses them.
+        consider_pruned_trials: Whether what pruned and running trials reported
+            (``trial.report``) counts; not with the preset "paper".
         explain_trials: Whether to write with each suggestion what it was decided by, as the
             trial's user attributes ``tnas:reason``, ``tnas:mean`` and ``tnas:std``, which
             optuna-dashboard shows as columns; the latter two once a trial has a value. In studies
@@ -142,6 +144,7 @@ class TNASSampler(BaseSampler):
         known_constraints: Mapping[str, KnownFunction] | None = None,
         cheap_objectives: Mapping[str, KnownFunction] | None = None,
         features: ArchitectureFeatures | None = None,
+        consider_pruned_trials: bool = True,
         explain_trials: bool = True,
     ) -> None:
         check_acquisition(acquisition)
@@ -165,6 +168,7 @@ class TNASSampler(BaseSampler):
             CheapObjectives(surrogate.space, cheap_objectives),
             None if features is None else surrogate.known_features(features),
             n_startup_trials,
+            consider_pruned_trials,
         )
         self._seed = _entropy() if seed is None else _checked_count("seed", seed)
         self._independent_sampler = independent_sampler
@@ -200,6 +204,11 @@ class TNASSampler(BaseSampler):
     def surrogate(self) -> MetaSurrogate:
         """What earlier searches taught."""
         return self._suggester.surrogate
+
+    @property
+    def learns_from_unfinished(self) -> bool:
+        """Whether what pruned and running trials reported counts."""
+        return self._suggester.learns_from_unfinished
 
     @property
     def dataset(self) -> DatasetSample | None:
@@ -466,6 +475,23 @@ class TNASSampler(BaseSampler):
             StudyError: If the study has several objectives, or its parameters other choices.
         """
         return self._reader.source_weights(study)
+
+    def improvements(self, study: Study, trial: FrozenTrial) -> tuple[float, float] | None:
+        """Compare what is expected of finishing a running trial and of a new architecture.
+
+        Args:
+            study: A study of this sampler's space.
+            trial: One of its trials.
+
+        Returns:
+            The expected improvement of each over the best completed trial, in standard deviations
+            of the study's values; None if no trial is completed, none that is feasible, or the
+            trial has no architecture of the space.
+
+        Raises:
+            StudyError: If the study's parameters have other choices.
+        """
+        return self._reader.improvements(study, trial)
 
     @property
     def _reader(self) -> StudyReader:

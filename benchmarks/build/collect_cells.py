@@ -131,6 +131,7 @@ def _add(study: optuna.Study, task: CellTraining, results: Sequence[Result]) -> 
             params=SPACE.decode(np.array(task.row)),
             distributions=dict(SPACE.distributions()),
             user_attrs=attributes,
+            intermediate_values=dict(enumerate(first.curve, start=1)),
         )
     )
 

@@ -136,6 +136,7 @@ class Acquisition:
         seed: Seed of the quasi-random draws from the posterior.
         limits: Constraints that are measured with the objective; none unless given. Until a trial
             is feasible, candidates rank by the probability that they are.
+        n_completed: How many of the trials, the first ones, were completed; all unless given.
     """
 
     def __init__(
@@ -145,8 +146,10 @@ class Acquisition:
         pending: Tensor,
         seed: int,
         limits: Limits | None = None,
+        n_completed: int | None = None,
     ) -> None:
         self._kind = _KINDS[name]
+        self._n_completed = n_completed
         self._mixture = mixture
         self._pending = pending
         self._seed = seed
@@ -160,7 +163,7 @@ class Acquisition:
 
     def _incumbent(self, gp: StudyGP) -> Tensor:
         """The best feasible value so far, or the best one of all."""
-        values: Tensor = gp.train_targets
+        values: Tensor = gp.train_targets[: self._n_completed]
         if self._limits is not None and self._limits.feasible.any():
             values = values[self._limits.feasible]
         return values.max()

@@ -44,6 +44,7 @@ class TableInputs(FeatureInputs):
         parts = [(table[:, block].contiguous(), c) for block, c in self.correlated]
         self._parts = [(part, part.square().sum(1), correlation) for part, correlation in parts]
         self._predictions = table[:, blocks.predictions].contiguous()
+        self._prior_mean = self._predictions.sum(dim=1)
         self._kept: list[int] = []  # positions of the rows below
         self._rows = self._new_rows(0)
 
@@ -55,13 +56,17 @@ class TableInputs(FeatureInputs):
         """Look up: ``... x n x 1`` -> ``... x n x C``."""
         return self._predictions[x.squeeze(-1).long()]
 
+    def prior_mean(self, x: Tensor) -> Tensor:
+        """Look up: ``... x n x 1`` -> ``... x n``."""
+        return self._prior_mean[x.squeeze(-1).long()]
+
     def correlations(self, x1: Tensor, x2: Tensor) -> Sequence[Tensor]:
         """Look up what is kept: ``... x n x 1`` and ``... x m x 1`` -> ``... x n x m``."""
         if x1.ndim != 2 or x2.ndim != 2 or len(x1) * len(self.table) > _MAX_CACHED:
             return super().correlations(x1, x2)
         rows = self._rows_of(x1.squeeze(-1).long().tolist())
         if not torch.equal(x2, self.positions):
-            rows = rows[..., x2.squeeze(-1).long()]
+            rows = rows.index_select(2, x2.squeeze(-1).long())
         return rows.unbind()
 
     def _rows_of(self, positions: list[int]) -> Tensor:

@@ -76,9 +76,15 @@ class Search(ABC):
         """Predict from the past alone: ``n x d`` -> ``n``."""
         return self._inputs.prior_mean(x)
 
-    def fit(self, X: np.ndarray, y: Tensor) -> Mixture:
-        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes."""
-        return self._model.fit(self._inputs, self.inputs(X), y)
+    def fit(self, X: np.ndarray, y: Tensor, noise: Tensor | None = None) -> Mixture:
+        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes.
+
+        Args:
+            X: The architectures.
+            y: The outcomes.
+            noise: ``n``, known variances of measurement; none unless given.
+        """
+        return self._model.fit(self._inputs, self.inputs(X), y, noise)
 
     def fit_without_past(self, X: np.ndarray, y: Tensor) -> Mixture:
         """Fit GPs that know no past to ``n x P`` architectures with ``n`` scaled outcomes."""

@@ -31,6 +31,7 @@ from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.search import Search
 from optuna_tnas.search.several import SeveralObjectives
+from optuna_tnas.search.unfinished import UnfinishedTrials
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
@@ -39,7 +40,6 @@ from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
-from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.outcomes import unit_of
 from optuna_tnas.surrogate.start import start_size
 
@@ -54,10 +54,12 @@ class _Fit:
     Attributes:
         mixture: The objective's GPs.
         limits: The measured constraints, if there are some.
+        n_completed: How many of the GPs' observations, the first ones, are completed trials.
     """
 
     mixture: Mixture
     limits: Feasibility | None
+    n_completed: int
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Suggester:
         cheap: Objectives that are known without training; none unless given.
         known: Features that are known before training, if there are some.
         n_startup_trials: Instead of the surrogate's ``n_warm_start``, if given.
+        learns_from_unfinished: Whether the reports of pruned and running trials count, where the
+            model of a study takes them.
     """
 
     def __init__(
@@ -97,8 +101,11 @@ class Suggester:
         cheap: CheapObjectives | None = None,
         known: KnownFeatures | None = None,
         n_startup_trials: int | None = None,
+        learns_from_unfinished: bool = True,
     ) -> None:
         self.surrogate = surrogate
+        considered = learns_from_unfinished and surrogate.config.learns_from_unfinished
+        self._unfinished = UnfinishedTrials(considered)
         self._known_features = known
         self.dataset = dataset
         self.acquisition_name: AcquisitionName = acquisition
@@ -112,6 +119,11 @@ class Suggester:
     def __getstate__(self) -> dict[str, Any]:
         """Leave the searches and the last fit out, which are computed anew."""
         return {**vars(self), "_searches": {}, "_fits": {}}
+
+    @property
+    def learns_from_unfinished(self) -> bool:
+        """Whether the reports of pruned and running trials count."""
+        return self._unfinished.considered
 
     @property
     def _n_startup(self) -> int:
@@ -295,6 +307,33 @@ class Suggester:
             return None
         return float(acquisition.values(self._search(space).inputs(row[None])))
 
+    def improvements(
+        self,
+        study: Observations,
+        row: np.ndarray,
+        space: SearchSpace,
+        rng: np.random.Generator,
+    ) -> tuple[float, float]:
+        """Compare what is expected of a row of a space and of the best new one.
+
+        Args:
+            study: The study's trials, at least one of them with a value.
+            row: The row.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+            rng: Generator of candidates.
+
+        Returns:
+            Expected improvements over the best completed trial, of the row and of the new one.
+        """
+        search = self._search(space)
+        fit = self._fit(search, study)
+        none = search.inputs(study.pending[:0])
+        improvement = Acquisition("qei", fit.mixture, none, 0, fit.limits, fit.n_completed)
+        start = best(study.X, study.merit, _N_BEST)
+        new = search.maximize(improvement, start, study.avoided, {}, rng)
+        both = improvement.values(search.inputs(np.stack([row, new])))
+        return float(both[0]), float(both[1])
+
     def sources(self, study: Observations, space: SearchSpace) -> dict[str, float]:
         """Tell by name how much each past study counts, after a study's trials."""
         search = self._search(space)
@@ -364,17 +403,19 @@ class Suggester:
         """Fit the GPs to the study's trials and build their acquisition function."""
         fit = self._fit(search, study)
         pending = search.inputs(study.pending[-MAX_PENDING:])
-        return Acquisition(self.acquisition_name, fit.mixture, pending, seed, fit.limits)
+        known = (fit.limits, fit.n_completed)
+        return Acquisition(self.acquisition_name, fit.mixture, pending, seed, *known)
 
     def _fit(self, search: Search, study: Observations) -> _Fit:
         """Fit the GPs, unless the last fit was to the same trials: as if several are asked for."""
         limits = ((name, values.tobytes()) for name, values in study.constraints.items())
-        key = (search, study.X.tobytes(), study.y.tobytes(), *limits)
+        curves = study.curves.key if study.curves else ()
+        key = (search, study.X.tobytes(), study.y.tobytes(), *limits, *curves)
         if key not in self._fits:
             kept = informative(study.merit)
-            y = torch.from_numpy(scale_labels(study.y)[kept])
-            mixture = search.fit(study.X[kept], y)
-            self._fits = {key: _Fit(mixture, fit_constraints(search, study, kept))}
+            given = self._unfinished.outcomes(study, kept)
+            mixture = search.fit(given.X, given.y, given.noise)
+            self._fits = {key: _Fit(mixture, fit_constraints(search, study, kept), len(kept))}
         return self._fits[key]
 
     def _unused(

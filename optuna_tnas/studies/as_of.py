@@ -15,7 +15,8 @@ def as_of(trials: Iterable[FrozenTrial], current: FrozenTrial) -> list[FrozenTri
 
     Those that ended later are running; those that began later are left out, or waiting if they
     have a lower number. Of what happened at the very same time, the order is that of the numbers:
-    some databases keep whole seconds. A trial that waits itself has everything before it.
+    some databases keep whole seconds. A trial that waits itself has everything before it. When
+    trials reported something is not known: those that ended later have no reports.
 
     Args:
         trials: All trials of a study.
@@ -47,4 +48,5 @@ def _in_state(trial: FrozenTrial, state: TrialState) -> FrozenTrial:
         return trial
     before = copy(trial)
     before.state = state
+    before.intermediate_values = {}
     return before

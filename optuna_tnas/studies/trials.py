@@ -30,6 +30,8 @@ from optuna_tnas.errors import StudyError
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import architectures_of
 from optuna_tnas.spaces.joint import SearchSpace
+from optuna_tnas.studies.curves import Curve
+from optuna_tnas.studies.curves import Curves
 from optuna_tnas.studies.fronts import fronts
 
 
@@ -45,6 +47,7 @@ _RELATIVE = ("gp:relative_params", "tpe:relative_params")
 # Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
 # one write; longer only if its process died in between.
 _PATIENCE = 2.0
+_UNFINISHED = (TrialState.PRUNED, TrialState.RUNNING)
 _UNCONSTRAINED: dict[str, float] = {}  # one for all: the garbage collector visits each
 
 
@@ -74,6 +77,7 @@ class Observations:
         constraints: By name, ``n`` float64 values of a constraint, which is met at 0 or less; NaN
             where a trial lacks it.
         metrics: The objectives if there are several; empty if there is one.
+        curves: What trials reported while they trained; None if no unfinished one did.
     """
 
     X: np.ndarray
@@ -82,6 +86,7 @@ class Observations:
     avoided: np.ndarray
     constraints: Mapping[str, np.ndarray] = field(default_factory=dict)
     metrics: Sequence[Metric] = ()
+    curves: Curves | None = None
 
     @property
     def feasible(self) -> np.ndarray:
@@ -111,7 +116,7 @@ class Observations:
 
 
 class FinishedTrials:
-    """The architectures and constraints of finished trials, which never change.
+    """The architectures, constraints and reports of finished trials, which never change.
 
     They are kept as long as their storage, so that a suggestion reads only what is new. Nothing
     but the time depends on what is kept.
@@ -122,6 +127,8 @@ class FinishedTrials:
         self._rows = WeakKeyDictionary()
         self._constraints: WeakKeyDictionary[BaseStorage, dict[int, dict[str, float]]]
         self._constraints = WeakKeyDictionary()
+        self._curves: WeakKeyDictionary[BaseStorage, dict[int, Curve | None]]
+        self._curves = WeakKeyDictionary()
 
     def architectures(
         self, study: Study, trials: Sequence[FrozenTrial], space: SearchSpace
@@ -150,6 +157,14 @@ class FinishedTrials:
         found = [kept[trial._trial_id] for trial in trials]
         names = sorted(set().union(*found))
         return {name: np.array([values.get(name, np.nan) for values in found]) for name in names}
+
+    def curves(self, study: Study, trials: Sequence[FrozenTrial]) -> list[Curve | None]:
+        """Return what each trial reported."""
+        kept, sign = self._curves.setdefault(study._storage, {}), sign_of(study)
+        for trial in trials:
+            if trial.state.is_finished() and trial._trial_id not in kept:
+                kept[trial._trial_id] = Curve.of(trial, sign)
+        return [kept[t._trial_id] if t.state.is_finished() else Curve.of(t, sign) for t in trials]
 
 
 def _constraints(trial: FrozenTrial) -> dict[str, float]:
@@ -212,6 +227,30 @@ def observe(
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
         constraints=finished.constraints(study, observations),
         metrics=metrics,
+        curves=_curves(study, others, rows, observations, space, finished) if one else None,
+    )
+
+
+def _curves(
+    study: Study,
+    trials: Sequence[FrozenTrial],
+    rows: Sequence[np.ndarray | None],
+    completed: Sequence[FrozenTrial],
+    space: SearchSpace,
+    finished: FinishedTrials,
+) -> Curves | None:
+    """Read the learning curves of a study; None if no unfinished trial reported anything."""
+    told = [
+        row is not None and trial.state in _UNFINISHED and len(trial.intermediate_values) > 0
+        for trial, row in zip(trials, rows, strict=True)
+    ]
+    if not any(told):
+        return None
+    unfinished = finished.curves(study, [*compress(trials, told)])
+    return Curves(
+        X=_stack(compress(rows, told), space),
+        unfinished=[curve for curve in unfinished if curve is not None],
+        completed=finished.curves(study, completed),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any
 from botorch.models import SingleTaskGP
 from botorch.posteriors import GPyTorchPosterior
 from gpytorch.distributions import MultivariateNormal
+from linear_operator import to_linear_operator
 import torch
 from torch import Tensor
 
@@ -86,7 +87,9 @@ class StudyGP(SingleTaskGP):
         explained = self.alpha @ lowering if complete else self._explained(flat)
         mean = (self.mean_module(flat) + explained).reshape(X.shape[:-1])
         covariance = self._covariance(X, self._whiten @ lowering)
-        return GPyTorchPosterior(MultivariateNormal(mean, covariance))
+        # As a tensor it would be factorized and validated, which costs more than what it is for.
+        lazy = to_linear_operator(covariance)
+        return GPyTorchPosterior(MultivariateNormal(mean, lazy))
 
     def _explained(self, flat: Tensor) -> Tensor:
         """The trials' part of the posterior mean at ``b x d`` inputs: ``b``."""

@@ -49,8 +49,14 @@ class PaperModel:
         """The model itself: the past is in its kernel only."""
         return self
 
-    def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
-        """Fit the GP; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
+    def fit(
+        self, inputs: FeatureInputs, x: Tensor, y: Tensor, noise: Tensor | None = None
+    ) -> Mixture:
+        """Fit the GP; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`.
+
+        Its only noise is the one that it fits.
+        """
+        assert noise is None
         gp = paper_gp(inputs, x, y, self._start)
         _adam(ExactMarginalLogLikelihood(gp.likelihood, gp).train())
         gp.eval().requires_grad_(False)

@@ -38,7 +38,9 @@ class StudyModel(Protocol):
     def without_past(self) -> StudyModel:
         """The same model of outcomes that the past says nothing of."""
 
-    def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
+    def fit(
+        self, inputs: FeatureInputs, x: Tensor, y: Tensor, noise: Tensor | None = None
+    ) -> Mixture:
         """Fit GPs to a study's trials.
 
         Args:
@@ -46,4 +48,6 @@ class StudyModel(Protocol):
             x: ``n x d`` float64, n >= 1.
             y: ``n`` float64 outcomes, as :func:`~optuna_tnas.surrogate.outcomes.scale_labels`
                 scales them.
+            noise: ``n`` float64, known variances of measurement beside the noise that is fitted;
+                none unless given.
         """

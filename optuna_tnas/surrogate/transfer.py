@@ -87,11 +87,13 @@ class TransferModel:
         """See :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         return TransferModel(self.features, (UNRELATED,), self._relevances)
 
-    def fit(self, inputs: FeatureInputs, x: Tensor, y: Tensor) -> Mixture:
+    def fit(
+        self, inputs: FeatureInputs, x: Tensor, y: Tensor, noise: Tensor | None = None
+    ) -> Mixture:
         """Fit the GPs; see :class:`~optuna_tnas.surrogate.study_model.StudyModel`."""
         distances = Distances.of(inputs, x, self._relevances)
         hypotheses = self._hypotheses if inputs.blocks.n_predictions else self._hypotheses[:1]
-        gps = [fit_transfer_gp(inputs, x, y, distances, prior) for prior in hypotheses]
+        gps = [fit_transfer_gp(inputs, x, y, distances, prior, noise) for prior in hypotheses]
         return Mixture(*gps)
 
 
@@ -119,7 +121,12 @@ class Distances:
 
 
 def fit_transfer_gp(
-    inputs: FeatureInputs, x: Tensor, y: Tensor, distances: Distances, prior: WeightPrior
+    inputs: FeatureInputs,
+    x: Tensor,
+    y: Tensor,
+    distances: Distances,
+    prior: WeightPrior,
+    noise: Tensor | None = None,
 ) -> StudyGP:
     """Fit one hypothesis' GP.
 
@@ -129,8 +136,10 @@ def fit_transfer_gp(
         y: ``n`` float64 scaled outcomes.
         distances: The trials'.
         prior: The hypothesis.
+        noise: ``n`` float64, known variances of measurement, in the study's unit; none unless
+            given.
     """
-    fit = evidence(inputs, x, y, distances, prior).fit()
+    fit = evidence(inputs, x, y, distances, prior, noise).fit()
     unit = fit.scales.unit
     likelihood = GaussianLikelihood(noise_constraint=GreaterThan(1e-12)).double()
     likelihood.initialize(noise=fit.scales.noise * unit**2)
@@ -168,11 +177,18 @@ def posterior_weights(
 
 
 def evidence(
-    inputs: FeatureInputs, x: Tensor, y: Tensor, distances: Distances, prior: WeightPrior
+    inputs: FeatureInputs,
+    x: Tensor,
+    y: Tensor,
+    distances: Distances,
+    prior: WeightPrior,
+    noise: Tensor | None = None,
 ) -> Evidence:
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.predictions(x)
     fixed = MEAN_VARIANCE + _weight_variance(inputs, prior) * predicted @ predicted.mT
+    if noise is not None:
+        fixed.diagonal().add_(noise)
     mean = prior.mean * predicted.sum(dim=1)
     shared = (distances.correlations, distances.center, distances.differences)
     return Evidence(y, mean, fixed, *shared)
