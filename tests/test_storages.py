@@ -23,6 +23,7 @@ from uuid import uuid4
 
 import numpy as np
 import optuna
+from optuna.pruners import MedianPruner
 from optuna.storages import BaseStorage
 from optuna.study import Study
 from optuna.trial import FrozenTrial
@@ -117,6 +118,26 @@ def test_same_seed_same_trials(study, uninterrupted, checkpoint, objective):
     study.sampler = TNASSampler.load(checkpoint, seed=0)
     study.optimize(objective, n_trials=N_TRIALS)
     assert outcome(study.trials) == outcome(uninterrupted)
+
+
+def test_same_seed_same_trials_where_some_are_pruned(study, checkpoint, objective):
+    def train(trial):
+        value = objective(trial)
+        trial.report(value + trial.number % 3, 1)
+        trial.report(value, 3)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+        return value
+
+    sampler = TNASSampler.load(checkpoint, seed=0)
+    whole = optuna.create_study(direction="maximize", sampler=sampler, pruner=MedianPruner(3))
+    whole.optimize(train, n_trials=N_BEFORE)
+    study.pruner = MedianPruner(3)
+    for n_trials in (N_BEFORE // 2, N_BEFORE - N_BEFORE // 2):
+        study.sampler = TNASSampler.load(checkpoint, seed=0)  # as a new process has it
+        study.optimize(train, n_trials=n_trials)
+    assert {t.state for t in whole.trials} == {TrialState.COMPLETE, TrialState.PRUNED}
+    assert outcome(study.trials) == outcome(whole.trials)
 
 
 def test_killed_between_trials_and_resumed_gives_the_same_trials(

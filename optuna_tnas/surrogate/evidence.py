@@ -2,9 +2,9 @@
 
 With the outcomes ``y``, their prior mean ``mu`` and correlation matrices ``R_j``::
 
-    y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I
+    y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I + V / g^2
 
-One more correlation may depend on scales itself: ``R = matern(sum_d w_d delta_d^2)`` with the
+``V`` is diagonal: variances of measurement that are known, in the outcomes' own unit. One more correlation may depend on scales itself: ``R = matern(sum_d w_d delta_d^2)`` with the
 relevance ``w_d`` of each parameter. The derivatives are written out: under ``fit_gpytorch_mll``,
 rebuilding the kernel and its graph of gradients at every step would take most of a suggestion's
 time.
@@ -170,6 +170,7 @@ class Evidence:
         center: Medians of the scales' log-normal priors.
         differences: ``D x n x n``, the trials' squared differences in each parameter; D is 0
             where no correlation depends on relevances.
+        known: ``n`` float64, the diagonal of ``V``; None where it is 0.
     """
 
     y: Tensor
@@ -178,6 +179,7 @@ class Evidence:
     correlations: Tensor
     center: Scales
     differences: Tensor = _NO_PARAMETERS
+    known: Tensor | None = None
 
     def fit(self) -> Fit:
         """Find the most probable scales.
@@ -240,9 +242,15 @@ class Evidence:
         deviation = (logarithms - self.center.logarithms) / deviations
         log_volume = float(factor.diagonal().log().sum()) + len(scaled) * logarithms[0]
         quadratic = fitted - float(self.mean @ alpha) + deviation @ deviation
-        slopes = _slopes(factor, alpha, terms)
-        gradient = np.array([len(scaled) - fitted, *slopes[:-1], scales.noise * slopes[-1]])
-        directions = [scaled, *(terms @ alpha), scales.noise * alpha]
+        along_diagonal, slopes = _slopes(factor, alpha, terms)
+        by_unit, moved = float(len(scaled)) - fitted, scaled
+        if self.known is not None:  # the unit is in the covariance too
+            known = self.known / scales.unit**2
+            by_unit -= 2 * float(along_diagonal @ known)
+            moved = scaled - known * alpha
+        by_noise = scales.noise * float(along_diagonal.sum())
+        gradient = np.array([by_unit, *slopes, by_noise])
+        directions = [moved, *(terms @ alpha), scales.noise * alpha]
         hessian = _curvature(factor, torch.stack(directions, dim=1))
         hessian[0, 0] += fitted
         return Point(
@@ -284,16 +292,22 @@ class Evidence:
         """Factorize ``K``: its lower Cholesky factor and ``K^-1 (y / g - mu)``."""
         K = self.fixed + terms[: len(scales.variances)].sum(dim=0)
         K.diagonal().add_(scales.noise)
+        if self.known is not None:
+            K.diagonal().add_(self.known / scales.unit**2)
         factor = cholesky(K)
         residual = (self.y / scales.unit - self.mean).unsqueeze(-1)
         return factor, torch.cholesky_solve(residual, factor).squeeze(-1)
 
 
-def _slopes(factor: Tensor, alpha: Tensor, terms: Tensor) -> list[float]:
-    """Derivatives of the likelihood along each of the ``T x n x n`` terms, and by ``v_n``."""
+def _slopes(factor: Tensor, alpha: Tensor, terms: Tensor) -> tuple[Tensor, list[float]]:
+    """Derivatives of the likelihood by the covariance.
+
+    Returns:
+        By each of its ``n`` diagonal elements, and along each of the ``T x n x n`` terms.
+    """
     difference = torch.cholesky_inverse(factor).addr_(alpha, alpha, alpha=-1).flatten()
     slopes = terms.flatten(start_dim=1) @ difference / 2
-    return [*slopes.tolist(), float(difference[:: len(alpha) + 1].sum()) / 2]
+    return difference[:: len(alpha) + 1] / 2, slopes.tolist()
 
 
 def _curvature(factor: Tensor, directions: Tensor) -> np.ndarray:

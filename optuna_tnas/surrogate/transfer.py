@@ -136,8 +136,7 @@ def fit_transfer_gp(
         y: ``n`` float64 scaled outcomes.
         distances: The trials'.
         prior: The hypothesis.
-        noise: ``n`` float64, known variances of measurement, in the study's unit; none unless
-            given.
+        noise: ``n`` float64, known variances of measurement; none unless given.
     """
     fit = evidence(inputs, x, y, distances, prior, noise).fit()
     unit = fit.scales.unit
@@ -187,11 +186,9 @@ def evidence(
     """Build the marginal likelihood that the scales are fitted to; see :func:`fit_transfer_gp`."""
     predicted = inputs.predictions(x)
     fixed = MEAN_VARIANCE + _weight_variance(inputs, prior) * predicted @ predicted.mT
-    if noise is not None:
-        fixed.diagonal().add_(noise)
     mean = prior.mean * predicted.sum(dim=1)
     shared = (distances.correlations, distances.center, distances.differences)
-    return Evidence(y, mean, fixed, *shared)
+    return Evidence(y, mean, fixed, *shared, known=noise)
 
 
 def _kernel(inputs: FeatureInputs, scales: Scales, prior: WeightPrior) -> TransferKernel:

@@ -110,6 +110,33 @@ def test_hessian_is_the_average_of_observed_and_expected(n: int, scales: Scales)
     )
 
 
+@n_trials
+@all_scales
+def test_known_variances_of_measurement_are_in_the_outcomes_own_unit(
+    n: int, scales: Scales
+) -> None:
+    e = replace(data(n), known=torch.linspace(0, 2, n).double())
+    assert e.known is not None
+    K = covariance(e, scales) * scales.unit**2 + np.diag(e.known.numpy())
+    outcomes = multivariate_normal(scales.unit * e.mean.numpy(), K)
+    prior = norm(CENTER.logarithms, DEVIATIONS)
+    densities = prior.logpdf(scales.logarithms) - prior.logpdf(CENTER.logarithms)
+    expected = -outcomes.logpdf(e.y.numpy()) - densities.sum() - n * np.log(2 * np.pi) / 2
+    at = e.evaluate(scales.logarithms)
+    assert at.loss == pytest.approx(expected, abs=1e-6)
+    error = check_grad(
+        lambda t: e.evaluate(t).loss, lambda t: e.evaluate(t).gradient, scales.logarithms
+    )
+    assert error < 1e-4 * max(1.0, float(np.abs(at.gradient).max()))
+
+
+@pytest.mark.parametrize("n", [2, 5, 30, 120])
+@pytest.mark.parametrize("largest", [0.1, 3.0, 1e6])
+def test_fit_with_known_variances_reaches_the_minimum_too(n: int, largest: float) -> None:
+    e = replace(data(n), known=torch.linspace(0, largest, n).double())
+    assert -e.fit().log_evidence < lbfgs(e) + 0.005
+
+
 def lbfgs(e: Evidence) -> float:
     """Lowest loss that scipy's L-BFGS finds from the center and from another place."""
     low, center = np.log(2 * MINIMUM_NOISE), e.center.logarithms

@@ -197,6 +197,43 @@ def test_known_features_are_used_as_far_as_they_tell_something() -> None:
         assert (known > 5 * latents) if column == 2 else (latents > 5 * known)
 
 
+def test_known_noise_of_measurement_is_on_the_diagonal() -> None:
+    """Against the posterior written out, at the same scales."""
+    Z, y = wavy(20)
+    noise = torch.linspace(0, 3, 20).double()
+    X = random_features(30, seed=5)
+    for gp, prior in zip(noisy(Z, y, noise).gps, (RELATED, UNRELATED), strict=True):
+        distances = Distances.of(FEATURES, Z)
+        scales = evidence(FEATURES, Z, y, distances, prior, noise).fit().scales
+        variances = noise + scales.unit**2 * scales.noise
+        kernel, mean = gp.covar_module, gp.mean_module
+        K = kernel(Z).to_dense() + torch.diag(variances)
+        between = kernel(X, Z).to_dense()
+        expected = mean(X) + between @ torch.linalg.solve(K, y - mean(Z))
+        explained = (between @ torch.linalg.solve(K, between.mT)).diagonal()
+        posterior = gp.posterior(X.unsqueeze(-2))
+        torch.testing.assert_close(posterior.mean.flatten(), expected)
+        torch.testing.assert_close(
+            posterior.variance.flatten(), kernel(X).to_dense().diagonal() - explained
+        )
+
+
+def test_what_is_all_noise_tells_nothing() -> None:
+    Z, y = wavy(20)
+    noise = torch.zeros(20).double()
+    noise[15:] = 1e12
+    X = random_features(30, 1, seed=5)
+    ours, theirs = noisy(Z, y, noise), mixture(Z[:15], y[:15])
+    for gp, alone in zip(ours.gps, theirs.gps, strict=True):
+        torch.testing.assert_close(
+            gp.posterior(X).mean, alone.posterior(X).mean, rtol=1e-3, atol=1e-3
+        )
+
+
+def noisy(x: Tensor, y: Tensor, noise: Tensor) -> Mixture:
+    return TransferModel(cast("FeatureMap", None)).fit(FEATURES, x, y, noise)
+
+
 def test_hypotheses_can_be_chosen() -> None:
     x, y = wavy(6)
     model = TransferModel(cast("FeatureMap", None), hypotheses=[UNRELATED])
