@@ -4,7 +4,9 @@ With the outcomes ``y``, their prior mean ``mu`` and correlation matrices ``R_j`
 
     y / g ~ N(mu, K),    K = fixed + sum_j v_j R_j + v_n I + V / g^2
 
-``V`` is diagonal: variances of measurement that are known, in the outcomes' own unit. One more correlation may depend on scales itself: ``R = matern(sum_d w_d delta_d^2)`` with the
+``V`` is diagonal: variances of measurement that are known, in the outcomes' own unit.
+
+One more correlation may depend on scales itself: ``R = matern(sum_d w_d delta_d^2)`` with the
 relevance ``w_d`` of each parameter. The derivatives are written out: under ``fit_gpytorch_mll``,
 rebuilding the kernel and its graph of gradients at every step would take most of a suggestion's
 time.
