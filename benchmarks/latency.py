@@ -34,6 +34,7 @@ import warnings
 CASES = (
     "nasbench201:10",
     "nasbench201:100",
+    "nasbench201:100:reports",
     "nasbench201:300",
     "nasbench201:1000",
     "nasbench201:10000",
@@ -42,6 +43,7 @@ CASES = (
 )
 OURS_ALONE = 2000  # trials from which on GPSampler is not run: its time grows with their cube
 REPEATS = 9
+_N_REPORTS = 20
 SETTINGS = ("as installed", "one thread")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 ENCODING = "encoding, once"
@@ -68,7 +70,8 @@ class Case:
     """Studies of random trials in one space.
 
     Args:
-        name: ``"space:trials"``.
+        name: ``"space:trials"``, or ``"space:trials:reports"``: all trials reported 20 values and
+            every second one was pruned on the way.
     """
 
     def __init__(self, name: str) -> None:
@@ -77,7 +80,8 @@ class Case:
         from optuna_tnas.spaces import MobileNetV3Space
         from optuna_tnas.spaces import NASBench201Space
 
-        space, n = name.split(":")
+        space, n, *reports = name.split(":")
+        self.reports = bool(reports)
         self.space = NASBench201Space() if space == "nasbench201" else MobileNetV3Space()
         self.n = int(n)
         shape = (len(self.space.parameters), max(self.space.n_choices))
@@ -100,10 +104,21 @@ class Case:
         for i, row in enumerate(self.space.sample(n, np.random.default_rng(seed))):
             params = self.space.decode(row)
             known = {name: distributions[name] for name in params}
-            study.add_trial(
-                create_trial(value=self.value(row, i), params=params, distributions=known)
-            )
+            ended = self._ended(self.value(row, i), i)
+            study.add_trial(create_trial(params=params, distributions=known, **ended))
         return study
+
+    def _ended(self, value: float, number: int) -> dict[str, Any]:
+        """How a trial ended."""
+        from optuna.trial import TrialState
+
+        if not self.reports:
+            return {"value": value}
+        steps = range(_N_REPORTS if number % 2 else 1 + number % _N_REPORTS)
+        reports = {"intermediate_values": {s: value * (s + 1) / _N_REPORTS for s in steps}}
+        return (
+            {"value": value, **reports} if number % 2 else {"state": TrialState.PRUNED, **reports}
+        )
 
     def samplers(self) -> dict[str, Any]:
         from optuna_tnas import TNASSampler

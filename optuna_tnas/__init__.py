@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from optuna_tnas.meta.training import meta_train
     from optuna_tnas.pruner import TNASPruner
     from optuna_tnas.sampler import TNASSampler
+    from optuna_tnas.stopping import MinImprovementCallback
     from optuna_tnas.studies.history import MetaDataset
     from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 
@@ -26,6 +27,7 @@ __all__ = [
     "DatasetSample",
     "MetaDataset",
     "MetaSurrogate",
+    "MinImprovementCallback",
     "OptunaTNASError",
     "TNASPruner",
     "TNASSampler",
@@ -38,6 +40,7 @@ _HOMES = {
     "DatasetSample": "optuna_tnas.datasets.sample",
     "MetaDataset": "optuna_tnas.studies.history",
     "MetaSurrogate": "optuna_tnas.surrogate.meta_surrogate",
+    "MinImprovementCallback": "optuna_tnas.stopping",
     "OptunaTNASError": "optuna_tnas.errors",
     "TNASPruner": "optuna_tnas.pruner",
     "TNASSampler": "optuna_tnas.sampler",

@@ -53,7 +53,7 @@ class TNASPruner(BasePruner):
         end = _last_step(study)
         if end is None or step >= end:
             return False
-        improvements = self._sampler.improvements(study, trial)
+        improvements = self._sampler.reader.improvements(study, trial)
         if improvements is None:
             return False
         finishing, new = improvements

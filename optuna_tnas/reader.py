@@ -123,21 +123,45 @@ class StudyReader:
         )
 
     def improvements(self, study: Study, trial: FrozenTrial) -> tuple[float, float] | None:
-        """Compare what is expected of finishing a running trial and of a new architecture.
-
-        Returns:
-            The expected improvement of each over the best completed trial; None if no trial is
-            completed, none that is feasible, or the trial has no architecture of the space.
-        """
+        """Compare what is expected of finishing a running trial and of a new architecture."""
         everything = trials.all_of(study)
         space = self._space_beside(everything)
         row = trials.architecture(trial, space)
+        if row is None:
+            return None
+        expected = self._improvements(study, everything, space, row[None], trial)
+        return None if expected is None else (float(expected[0]), float(expected[1]))
+
+    def improvement_left(self, study: Study, others: Sequence[FrozenTrial]) -> float | None:
+        """Tell what is expected of the best new architecture after some of a study's trials."""
+        space = self._space_beside(others)
+        none = space.sample(0, np.random.default_rng())
+        expected = self._improvements(study, others, space, none, None)
+        return None if expected is None else float(expected[0])
+
+    def _improvements(
+        self,
+        study: Study,
+        others: Sequence[FrozenTrial],
+        space: SearchSpace,
+        rows: np.ndarray,
+        trial: FrozenTrial | None,
+    ) -> np.ndarray | None:
+        """Compare rows with the best new one; None if no trial is completed and feasible."""
+        number, step = (0, 0) if trial is None else (trial.number, trial.last_step or 0)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, everything, space, self.finished)
-            if row is None or len(data.X) == 0 or not data.feasible.any():
+            data = trials.observe(study, others, space, self.finished, self.n_retries)
+            if len(data.X) == 0 or not data.feasible.any():
                 return None
-            rng = np.random.default_rng([self.seed, trial.number, trial.last_step or 0])
-            return self.suggester.improvements(data, row, space, rng)
+            rng = np.random.default_rng([self.seed, number, step])
+            return self.suggester.improvements(data, rows, space, rng)
+
+    def noise(self, study: Study, others: Sequence[FrozenTrial]) -> float | None:
+        """Estimate the standard deviation of the noise of some of a study's trials."""
+        space = self._space_beside(others)
+        with self.lock, controlled_numerics():
+            data = trials.observe(study, others, space, self.finished)
+            return self.suggester.noise(data, space) if len(data.X) else None
 
     def source_weights(self, study: Study) -> dict[str, float]:
         """Tell how much each past study counts in the next suggestion."""

@@ -358,7 +358,7 @@ class TNASSampler(BaseSampler):
         """Return what is written with a suggestion, if anything is."""
         if not self._explain_trials or data.metrics:
             return {}
-        return self._reader.explained(study, trial, space, data, decision).attributes
+        return self.reader.explained(study, trial, space, data, decision).attributes
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:
@@ -439,7 +439,7 @@ class TNASSampler(BaseSampler):
                 parameters have other choices.
             SpaceError: If parameters are none of the space's.
         """
-        return self._reader.predict(study, params)
+        return self.reader.predict(study, params)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it.
@@ -459,7 +459,7 @@ class TNASSampler(BaseSampler):
             StudyError: If the study has several objectives, or the trial has no architecture of
                 the space, or one of other choices.
         """
-        return self._reader.explain(study, trial)
+        return self.reader.explain(study, trial)
 
     def source_weights(self, study: Study) -> dict[str, float]:
         """Tell how much each past study counts in the next suggestion.
@@ -474,27 +474,11 @@ class TNASSampler(BaseSampler):
         Raises:
             StudyError: If the study has several objectives, or its parameters other choices.
         """
-        return self._reader.source_weights(study)
-
-    def improvements(self, study: Study, trial: FrozenTrial) -> tuple[float, float] | None:
-        """Compare what is expected of finishing a running trial and of a new architecture.
-
-        Args:
-            study: A study of this sampler's space.
-            trial: One of its trials.
-
-        Returns:
-            The expected improvement of each over the best completed trial, in standard deviations
-            of the study's values; None if no trial is completed, none that is feasible, or the
-            trial has no architecture of the space.
-
-        Raises:
-            StudyError: If the study's parameters have other choices.
-        """
-        return self._reader.improvements(study, trial)
+        return self.reader.source_weights(study)
 
     @property
-    def _reader(self) -> StudyReader:
+    def reader(self) -> StudyReader:
+        """What the sampler's model says of a study, beyond the methods here."""
         return StudyReader(
             self._suggester,
             self._finished,

@@ -310,20 +310,21 @@ class Suggester:
     def improvements(
         self,
         study: Observations,
-        row: np.ndarray,
+        rows: np.ndarray,
         space: SearchSpace,
         rng: np.random.Generator,
-    ) -> tuple[float, float]:
-        """Compare what is expected of a row of a space and of the best new one.
+    ) -> np.ndarray:
+        """Compare what is expected of rows of a space and of the best new one.
 
         Args:
             study: The study's trials, at least one of them with a value.
-            row: The row.
+            rows: ``n`` rows.
             space: The surrogate's space, joined with hyper-parameters if there are some.
             rng: Generator of candidates.
 
         Returns:
-            Expected improvements over the best completed trial, of the row and of the new one.
+            ``n + 1`` expected improvements over the best completed trial, of the rows and then of
+            the new one, in the objective's unit.
         """
         search = self._search(space)
         fit = self._fit(search, study)
@@ -331,8 +332,19 @@ class Suggester:
         improvement = Acquisition("qei", fit.mixture, none, 0, fit.limits, fit.n_completed)
         start = best(study.X, study.merit, _N_BEST)
         new = search.maximize(improvement, start, study.avoided, {}, rng)
-        both = improvement.values(search.inputs(np.stack([row, new])))
-        return float(both[0]), float(both[1])
+        values = improvement.values(search.inputs(np.concatenate([rows, new[None]])))
+        return unit_of(study.y)[1] * values.numpy()
+
+    def noise(self, study: Observations, space: SearchSpace) -> float:
+        """Estimate the standard deviation of a trial's noise, in the objective's unit.
+
+        Args:
+            study: The study's trials, at least one of them with a value.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+        """
+        mixture = self._fit(self._search(space), study).mixture
+        variances = torch.cat([gp.likelihood.noise for gp in mixture.gps]).double()
+        return unit_of(study.y)[1] * float(mixture.probabilities @ variances) ** 0.5
 
     def sources(self, study: Observations, space: SearchSpace) -> dict[str, float]:
         """Tell by name how much each past study counts, after a study's trials."""
