@@ -247,7 +247,11 @@ class PastPredictor:
         sums = weighted_correlations(gaussian, structure, self._trials.structure, counts)
         for encoding, trials, studies, alpha in self._groups:
             latents = self._network.latents(encoded, encoding.to(encoded)) / self._lengthscale
-            sums += weighted_correlations(matern, latents, trials, alpha @ weights[studies])
+            mine = weights[studies]
+            few = len(mine) < mine.shape[1]  # then the product with them is the smaller one
+            given = alpha if few else alpha @ mine
+            found = weighted_correlations(matern, latents, trials, given)
+            sums += found @ mine if few else found
         return sums
 
     def weights(self, sample: DatasetSample | None) -> Tensor:
