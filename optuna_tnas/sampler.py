@@ -258,7 +258,7 @@ class TNASSampler(BaseSampler):
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
         if space is self.space and self._may_plan(study):
-            self._planned[trial._trial_id] = self._plan(row, trial)
+            self._planned[trial._trial_id] = self._plan(row, study, trial)
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
 
@@ -283,11 +283,12 @@ class TNASSampler(BaseSampler):
         past = self._suggester.surrogate.past_hyperparameters
         return len(past) > 0 and not trials.any_finished(study)
 
-    def _plan(self, row: np.ndarray, trial: FrozenTrial) -> dict[str, Any]:
+    def _plan(self, row: np.ndarray, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         """Choose hyper-parameters that a new study may ask for."""
         with self._lock, controlled_numerics():
             rng = np.random.default_rng([self._seed, trial.number])
-            return self._suggester.beside(row, rng)
+            names = [metric.name for metric in trials.metrics_of(study)]
+            return self._suggester.beside(row, names, rng)
 
     def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
         """Join the architectures and the hyper-parameters that are to be sampled with them."""

@@ -336,14 +336,14 @@ def test_malicious_files_run_nothing(path: Path, content: dict[str, Any], where:
 # --- good files with bad content ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [4, 2, None, "3"])
+@pytest.mark.parametrize("version", [5, 2, None, "3"])
 def test_other_versions_are_refused(path: Path, content: dict[str, Any], version: Any) -> None:
     torch.save({**content, "version": version}, path)
     refused(path, f"version {version!r}.*upgrade")
 
 
 @pytest.mark.parametrize(
-    "key", ["space", "config", "n_features", "weights", "warm_start", "past", "provenance"]
+    "key", ["space", "config", "n_features", "weights", "metrics", "past", "provenance"]
 )
 def test_incomplete_content_is_refused(path: Path, content: dict[str, Any], key: str) -> None:
     torch.save({k: v for k, v in content.items() if k != key}, path)
@@ -382,7 +382,7 @@ def test_weights_that_are_not_finite_are_refused(
 def test_warm_starts_outside_the_space_are_refused(
     path: Path, content: dict[str, Any], rows: torch.Tensor
 ) -> None:
-    torch.save({**content, "warm_start": rows}, path)
+    torch.save({**content, "metrics": [(None, rows)]}, path)
     refused(path, "inconsistent")
 
 

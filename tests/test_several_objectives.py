@@ -378,7 +378,7 @@ def informed(metric: str | None = None) -> MetaSurrogate:
     studies = [(past, np.array([gain(row) for row in past]), None)]
     surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
     surrogate.warm_start = past[:4]
-    surrogate.metric = metric
+    surrogate.metrics = (metric,)
     return surrogate
 
 

@@ -74,6 +74,7 @@ class Observations:
         constraints: By name, ``n`` float64 values of a constraint, which is met at 0 or less; NaN
             where a trial lacks it.
         metrics: The objectives if there are several; empty if there is one.
+        objective: The only objective's name, if it has one.
     """
 
     X: np.ndarray
@@ -82,6 +83,12 @@ class Observations:
     avoided: np.ndarray
     constraints: Mapping[str, np.ndarray] = field(default_factory=dict)
     metrics: Sequence[Metric] = ()
+    objective: str | None = None
+
+    @property
+    def names(self) -> list[str | None]:
+        """The objectives' names, None for those without one."""
+        return [metric.name for metric in self.metrics] or [self.objective]
 
     @property
     def feasible(self) -> np.ndarray:
@@ -204,14 +211,15 @@ def observe(
     observations = [*compress(others, observed)]
     closed = [not again for again in _may_come_again(others, rows, n_retries)]
     one = len(study.directions) == 1
-    metrics = () if one else metrics_of(study)
+    metrics = metrics_of(study)
     return Observations(
         X=_stack(compress(rows, observed), space),
         y=values(study, observations) if one else all_values(observations, metrics),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
         constraints=finished.constraints(study, observations),
-        metrics=metrics,
+        metrics=() if one else metrics,
+        objective=metrics[0].name if one else None,
     )
 
 

@@ -307,16 +307,23 @@ def test_fingerprints_tell_what_is_taught_apart(
 
 
 @pytest.mark.parametrize(
-    "names, metric",
-    [([None, None], None), (["accuracy", None], "accuracy"), (["accuracy", "error"], None)],
+    "names, metrics",
+    [
+        ([None, None], (None,)),
+        (["accuracy", None], ("accuracy",)),
+        (["accuracy", "error"], ("accuracy", "error")),
+        (["accuracy", "error", None], ("accuracy", "error", None)),
+    ],
 )
-def test_the_metric_is_what_all_named_studies_call_it(
-    names: list[str | None], metric: str | None, space: Space, study_of: Callable[..., Study]
+def test_objectives_without_a_name_have_that_of_the_others_if_it_is_one(
+    names: list[str | None],
+    metrics: tuple[str | None, ...],
+    space: Space,
+    study_of: Callable[..., Study],
 ) -> None:
     studies = [study_of(f"{i}", seed=i) for i in range(len(names))]
     for study, name in zip(studies, names, strict=True):
         if name is not None:
             study.set_metric_names([name])
     history = MetaDataset.from_studies(studies, space)
-    assert [task.metric for task in history.tasks] == names
-    assert history.metric == metric
+    assert history.metrics == metrics
