@@ -336,6 +336,35 @@ def test_malicious_files_run_nothing(path: Path, content: dict[str, Any], where:
 # --- good files with bad content ------------------------------------------------------------
 
 
+def test_version_3_knows_one_metric(path: Path, content: dict[str, Any]) -> None:
+    expected = MetaSurrogate.load(path)
+    ((_, warm_start),) = content.pop("metrics")
+    del content["past"]["metrics"]
+    torch.save({**content, "version": 3, "warm_start": warm_start, "metric": "accuracy"}, path)
+    loaded = MetaSurrogate.load(path)
+    assert loaded.metrics == ("accuracy",)
+    np.testing.assert_array_equal(loaded.warm_start, expected.warm_start)
+    assert suggestions(TNASSampler(loaded, seed=0)) == suggestions(TNASSampler(expected, seed=0))
+
+
+def test_several_metrics_come_back(path: Path) -> None:
+    surrogate = MetaSurrogate.load(path)
+    surrogate.metrics = ("accuracy", "latency")
+    surrogate.warm_starts = (surrogate.warm_start, surrogate.warm_start[::-1].copy())
+    surrogate.past = replace(surrogate.past, metrics=(1, 0))
+    surrogate.save(path)
+    loaded = MetaSurrogate.load(path)
+    assert loaded.metrics == surrogate.metrics and loaded.past.metrics == (1, 0)
+    for one, other in zip(loaded.warm_starts, surrogate.warm_starts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_past_studies_of_unknown_metrics_are_refused(path: Path, content: dict[str, Any]) -> None:
+    past = {**content["past"], "metrics": [0, 1]}
+    torch.save({**content, "past": past}, path)
+    refused(path, "metrics that are not there")
+
+
 @pytest.mark.parametrize("version", [5, 2, None, "3"])
 def test_other_versions_are_refused(path: Path, content: dict[str, Any], version: Any) -> None:
     torch.save({**content, "version": version}, path)

@@ -364,6 +364,6 @@ class MetaSurrogate:
 
 def _metrics_of(state: Mapping[str, Any]) -> Sequence[tuple[Any, Any]]:
     """Read the metrics' names and warm starts; checkpoints of version 3 have one metric."""
-    if "metrics" in state:
-        return list(state["metrics"])
-    return [(state.get("metric"), state["warm_start"])]
+    if "warm_start" in state:
+        return [(state.get("metric"), state["warm_start"])]
+    return list(state["metrics"])

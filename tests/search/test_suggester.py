@@ -91,7 +91,7 @@ def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate)
     everything = informed.space.enumerate()
     row = Suggester(informed, None).suggest(study([]), {}, rng())
     search = ExhaustiveSearch(informed.space, informed.study_model(None))
-    predicted = [search.prior_mean(search.inputs(X)) for X in (row[None], everything)]
+    predicted = [search.prior_mean(search.inputs(X), 0) for X in (row[None], everything)]
     assert predicted[0].item() == predicted[1].max().item()
     assert row.sum() >= 7
     fixed = Suggester(informed, None).suggest(study([]), {0: 1}, rng())
