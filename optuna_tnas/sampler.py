@@ -433,6 +433,24 @@ class TNASSampler(BaseSampler):
         """
         return self._reader.predict(study, params)
 
+    def predict_from_past(self, study: Study, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Predict objective values from the past studies alone, as before the first trial.
+
+        Args:
+            study: A study of this sampler's space; its objectives' names and directions count.
+            params: ``n`` trials' parameters, as for :meth:`predict`.
+
+        Returns:
+            ``n x M`` of M objectives, in standard deviations of a past study's values above their
+            middle, lower being better where the study minimizes; NaN for an objective that no
+            past study knows.
+
+        Raises:
+            StudyError: If the study's parameters have other choices.
+            SpaceError: If parameters are none of the space's.
+        """
+        return self._reader.predict_from_past(study, params)
+
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it.
 

@@ -245,6 +245,27 @@ class Suggester:
         best_row = search.maximize(ranking, start, start[:0], fixed, rng)
         return known.decode(space.split(best_row[None])[1][0])
 
+    def predict_from_past(
+        self, names: Sequence[str | None], rows: np.ndarray, space: SearchSpace
+    ) -> np.ndarray:
+        """Predict the objectives of these names before there are trials.
+
+        Args:
+            names: The M objectives' names, None for those without one.
+            rows: ``n`` rows of a space.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+
+        Returns:
+            ``n x M``, higher is better, in standard deviations of a past study's values; NaN for
+            objectives that no past knows.
+        """
+        search = self._search(space)
+        predicted = np.full((len(rows), len(names)), np.nan)
+        for j, metric in enumerate(self._helped.of_objectives(names)):
+            if metric is not None and search.has_past:
+                predicted[:, j] = search.prior_mean(search.inputs(rows), metric).numpy()
+        return predicted
+
     def predict(
         self, study: Observations, rows: np.ndarray, space: SearchSpace
     ) -> tuple[np.ndarray, np.ndarray]:
