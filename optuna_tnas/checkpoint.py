@@ -20,7 +20,8 @@ from optuna_tnas.files import replacing
 T = TypeVar("T")
 
 FORMAT = "optuna-tnas"
-VERSION = 3
+VERSION = 4
+_READ = (3, VERSION)  # version 3 knows one metric
 _SHIPPED = Path(__file__).parent / "data" / "checkpoints"
 
 
@@ -94,9 +95,9 @@ def _locate(source: str | Path) -> Path:
 def _restore(path: Path, content: Any, restore: Callable[[Any], T]) -> T:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of optuna-tnas.")
-    if content.get("version") != VERSION:
+    if content.get("version") not in _READ:
         raise CheckpointError(
-            f"{path} has format version {content.get('version')!r}, this package reads {VERSION}; "
+            f"{path} has format version {content.get('version')!r}, this package reads {_READ}; "
             "upgrade optuna-tnas or meta-train again."
         )
     try:

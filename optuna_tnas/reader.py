@@ -59,10 +59,17 @@ class StudyReader:
                     f"The study {study.study_name!r} has no completed trial with the parameters "
                     f"{list(space.distributions())}; run one before predicting."
                 )
-            rows = np.array([space.encode(p) for p in params], dtype=data.X.dtype)
-            rows = rows.reshape(-1, data.X.shape[1])
+            rows = _encoded(params, space)
             mean, deviation = self.suggester.predict(data, rows, space)
         return trials.signs_of(study) * mean, deviation
+
+    def predict_from_past(self, study: Study, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Predict objective values before there are trials."""
+        space = self._space_beside(trials.all_of(study))
+        names = [metric.name for metric in trials.metrics_of(study)]
+        with self.lock, controlled_numerics():
+            predicted = self.suggester.predict_from_past(names, _encoded(params, space), space)
+        return np.asarray(trials.signs_of(study) * predicted)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it."""
@@ -179,6 +186,13 @@ class StudyReader:
         if not surrogate.config.searches_hyperparameters or len(asked) == 0:
             return surrogate.space
         return JointSpace(surrogate.space, asked)
+
+
+def _encoded(params: Sequence[Mapping[str, Any]], space: SearchSpace) -> np.ndarray:
+    """Convert ``n`` trials' parameters to rows of a space."""
+    none = space.sample(0, np.random.default_rng())
+    rows = np.array([space.encode(p) for p in params], dtype=none.dtype)
+    return rows.reshape(-1, none.shape[1])
 
 
 def _refuse_multi_objective(study: Study) -> None:

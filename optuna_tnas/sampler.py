@@ -267,7 +267,7 @@ class TNASSampler(BaseSampler):
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
         if space is self.space and self._may_plan(study):
-            self._planned[trial._trial_id] = self._plan(row, trial)
+            self._planned[trial._trial_id] = self._plan(row, study, trial)
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
 
@@ -292,11 +292,12 @@ class TNASSampler(BaseSampler):
         past = self._suggester.surrogate.past_hyperparameters
         return len(past) > 0 and not trials.any_finished(study)
 
-    def _plan(self, row: np.ndarray, trial: FrozenTrial) -> dict[str, Any]:
+    def _plan(self, row: np.ndarray, study: Study, trial: FrozenTrial) -> dict[str, Any]:
         """Choose hyper-parameters that a new study may ask for."""
         with self._lock, controlled_numerics():
             rng = np.random.default_rng([self._seed, trial.number])
-            return self._suggester.beside(row, rng)
+            names = [metric.name for metric in trials.metrics_of(study)]
+            return self._suggester.beside(row, names, rng)
 
     def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
         """Join the architectures and the hyper-parameters that are to be sampled with them."""
@@ -440,6 +441,24 @@ class TNASSampler(BaseSampler):
             SpaceError: If parameters are none of the space's.
         """
         return self.reader.predict(study, params)
+
+    def predict_from_past(self, study: Study, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
+        """Predict objective values from the past studies alone, as before the first trial.
+
+        Args:
+            study: A study of this sampler's space; its objectives' names and directions count.
+            params: ``n`` trials' parameters, as for :meth:`predict`.
+
+        Returns:
+            ``n x M`` of M objectives, in standard deviations of a past study's values above their
+            middle, lower being better where the study minimizes; NaN for an objective that no
+            past study knows.
+
+        Raises:
+            StudyError: If the study's parameters have other choices.
+            SpaceError: If parameters are none of the space's.
+        """
+        return self.reader.predict_from_past(study, params)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it.

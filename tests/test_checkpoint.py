@@ -336,14 +336,43 @@ def test_malicious_files_run_nothing(path: Path, content: dict[str, Any], where:
 # --- good files with bad content ------------------------------------------------------------
 
 
-@pytest.mark.parametrize("version", [4, 2, None, "3"])
+def test_version_3_knows_one_metric(path: Path, content: dict[str, Any]) -> None:
+    expected = MetaSurrogate.load(path)
+    ((_, warm_start),) = content.pop("metrics")
+    del content["past"]["metrics"]
+    torch.save({**content, "version": 3, "warm_start": warm_start, "metric": "accuracy"}, path)
+    loaded = MetaSurrogate.load(path)
+    assert loaded.metrics == ("accuracy",)
+    np.testing.assert_array_equal(loaded.warm_start, expected.warm_start)
+    assert suggestions(TNASSampler(loaded, seed=0)) == suggestions(TNASSampler(expected, seed=0))
+
+
+def test_several_metrics_come_back(path: Path) -> None:
+    surrogate = MetaSurrogate.load(path)
+    surrogate.metrics = ("accuracy", "latency")
+    surrogate.warm_starts = (surrogate.warm_start, surrogate.warm_start[::-1].copy())
+    surrogate.past = replace(surrogate.past, metrics=(1, 0))
+    surrogate.save(path)
+    loaded = MetaSurrogate.load(path)
+    assert loaded.metrics == surrogate.metrics and loaded.past.metrics == (1, 0)
+    for one, other in zip(loaded.warm_starts, surrogate.warm_starts, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_past_studies_of_unknown_metrics_are_refused(path: Path, content: dict[str, Any]) -> None:
+    past = {**content["past"], "metrics": [0, 1]}
+    torch.save({**content, "past": past}, path)
+    refused(path, "metrics that are not there")
+
+
+@pytest.mark.parametrize("version", [5, 2, None, "3"])
 def test_other_versions_are_refused(path: Path, content: dict[str, Any], version: Any) -> None:
     torch.save({**content, "version": version}, path)
     refused(path, f"version {version!r}.*upgrade")
 
 
 @pytest.mark.parametrize(
-    "key", ["space", "config", "n_features", "weights", "warm_start", "past", "provenance"]
+    "key", ["space", "config", "n_features", "weights", "metrics", "past", "provenance"]
 )
 def test_incomplete_content_is_refused(path: Path, content: dict[str, Any], key: str) -> None:
     torch.save({k: v for k, v in content.items() if k != key}, path)
@@ -382,7 +411,7 @@ def test_weights_that_are_not_finite_are_refused(
 def test_warm_starts_outside_the_space_are_refused(
     path: Path, content: dict[str, Any], rows: torch.Tensor
 ) -> None:
-    torch.save({**content, "warm_start": rows}, path)
+    torch.save({**content, "metrics": [(None, rows)]}, path)
     refused(path, "inconsistent")
 
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import replace
 import logging
 import math
 from pathlib import Path
@@ -21,11 +24,14 @@ from optuna.trial import Trial
 import pytest
 import torch
 
+from optuna_tnas import meta_train
+from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.errors import ObjectiveError
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
+from optuna_tnas.meta.training import past_studies
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
@@ -378,7 +384,7 @@ def informed(metric: str | None = None) -> MetaSurrogate:
     studies = [(past, np.array([gain(row) for row in past]), None)]
     surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
     surrogate.warm_start = past[:4]
-    surrogate.metric = metric
+    surrogate.metrics = (metric,)
     return surrogate
 
 
@@ -424,6 +430,130 @@ def test_a_past_and_a_cheap_objective_begin_along_the_predicted_front() -> None:
     study = search(n_trials=5, sampler=sampler, names=NAMES)
     random = [share(search(n_trials=5, sampler=RandomSampler(seed=s))) for s in range(10)]
     assert share(study) > max(random)
+
+
+# --- a past of several objectives -----------------------------------------------------------
+
+
+def history(functions: Mapping[str, Function], n: int = 60, seed: int = 0) -> MetaDataset:
+    """A past study of these objectives."""
+    past = search(
+        [*functions.values()],
+        [UP if f is gain else DOWN for f in functions.values()],
+        n,
+        RandomSampler(seed=seed),
+        names=[*functions],
+    )
+    return MetaDataset.from_studies([past], SPACE)
+
+
+BOTH = {"gain": gain, "latency": latency}
+BRIEF = replace(SMALL, outer_steps=1)
+
+
+@pytest.fixture(scope="module")
+def experienced() -> MetaSurrogate:
+    """Knows a past study of gain and latency."""
+    return meta_train(history(BOTH), config=BRIEF, progress=False)
+
+
+def test_the_first_trials_are_spread_over_the_front_that_the_past_predicts(
+    experienced: MetaSurrogate,
+) -> None:
+    study = search(n_trials=5, sampler=TNASSampler(experienced, seed=0), names=NAMES)
+    random = [share(search(n_trials=5, sampler=RandomSampler(seed=s))) for s in range(10)]
+    assert share(study) > max(random)
+
+
+def test_the_order_of_past_objectives_changes_nothing(experienced: MetaSurrogate) -> None:
+    turned = copy(experienced)
+    turned.past = past_studies(turned, history({"latency": latency, "gain": gain}))
+    turned.metrics = experienced.metrics[::-1]
+    turned.warm_starts = experienced.warm_starts[::-1]
+    found = [
+        params(search(n_trials=8, sampler=TNASSampler(s, seed=0), names=NAMES))
+        for s in (turned, experienced)
+    ]
+    assert found[0] == found[1]
+
+
+def test_each_objective_has_the_past_of_its_name_alone(experienced: MetaSurrogate) -> None:
+    """As if there were a study for each metric, under the same weights."""
+    separate = copy(experienced)
+    separate.past = past_studies(experienced, history({"gain": gain}))
+    separate.metrics, separate.warm_starts = ("gain",), experienced.warm_starts[:1]
+    found = [
+        params(search([gain], [UP], 6, TNASSampler(s, seed=0), names=["gain"]))
+        for s in (experienced, separate)
+    ]
+    assert found[0] == found[1]
+
+
+def test_a_study_of_one_past_objective_starts_with_the_best_by_it(
+    experienced: MetaSurrogate,
+) -> None:
+    sampler = TNASSampler(experienced, seed=0)
+    study = search([latency], [DOWN], 3, sampler, names=["latency"])
+    low = np.quantile([latency(row) for row in X], 0.05)
+    assert study.trials[0].value < low
+    why = sampler.explain(study, study.trials[0])
+    assert (why.phase, list(why.sources)) == ("past", [sampler.surrogate.past_names[1]])
+    assert list(sampler.source_weights(study)) == list(why.sources)
+
+
+def test_an_objective_that_no_past_knows_starts_without_and_is_told_once(
+    experienced: MetaSurrogate, caplog: pytest.LogCaptureFixture
+) -> None:
+    functions, names = [gain, size, latency], ["gain", "size", "latency"]
+    with caplog.at_level(logging.INFO, "optuna.optuna_tnas"):
+        study = search(
+            functions, [UP, DOWN, DOWN], 8, TNASSampler(experienced, seed=0), names=names
+        )
+    assert n_different(study.trials, SPACE) == 8
+    assert [r.getMessage() for r in caplog.records if "past" in r.getMessage()] == [
+        "No past study is of the objectives ['size'], which start without a past."
+    ]
+
+
+def test_same_trials_after_a_checkpoint_and_a_resume(
+    experienced: MetaSurrogate, tmp_path: Path
+) -> None:
+    experienced.save(tmp_path / "meta.pt")
+    whole = search(n_trials=9, sampler=TNASSampler(experienced, seed=3), names=NAMES)
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    begun = search(n_trials=6, storage=url, names=NAMES, sampler=TNASSampler(experienced, seed=3))
+    resumed = optuna.load_study(
+        study_name=begun.study_name,
+        storage=url,
+        sampler=TNASSampler.load(tmp_path / "meta.pt", seed=3),
+    )
+    resumed.optimize(measuring([gain, latency]), n_trials=3)
+    assert params(resumed) == params(whole)
+
+
+def test_a_past_of_a_constraint_helps_the_constraint(experienced: MetaSurrogate) -> None:
+    """More trials than without it are feasible, in the sum over seeds."""
+
+    def n_feasible(surrogate: MetaSurrogate, seed: int) -> int:
+        study = optuna.create_study(
+            direction="maximize", sampler=TNASSampler(surrogate, seed=seed)
+        )
+        study.set_metric_names(["gain"])
+
+        def limited(trial: Trial) -> float:
+            row = SPACE.encode(SPACE.suggest(trial))
+            trial.set_constraint("latency", latency(row) - 4.0)
+            return gain(row)
+
+        study.optimize(limited, n_trials=8)
+        return sum(t.constraints["latency"] <= 0 for t in study.trials)
+
+    only_gain = meta_train(history({"gain": gain}), config=BRIEF, progress=False)
+    known, unknown = (
+        sum(n_feasible(surrogate, seed) for seed in range(3))
+        for surrogate in (experienced, only_gain)
+    )
+    assert known > unknown
 
 
 def test_predictions_are_of_each_objective() -> None:

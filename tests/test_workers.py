@@ -25,9 +25,12 @@ def run_workers(
 ) -> Callable[..., list[FrozenTrial]]:
     """The trials of a new study after all workers of a job ended with exit code 0."""
 
-    def run(location: str, n_processes: int, **fields: object) -> list[FrozenTrial]:
+    def run(
+        location: str, n_processes: int, n_objectives: int = 1, **fields: object
+    ) -> list[FrozenTrial]:
         storage, name = open_storage(location), f"test-{uuid4().hex}"
-        study = optuna.create_study(storage=storage, study_name=name, direction="maximize")
+        directions = ["maximize", "minimize"][:n_objectives]
+        study = optuna.create_study(storage=storage, study_name=name, directions=directions)
         try:
             workers = start_workers(
                 location=location, study_name=name, n_processes=n_processes, **fields
@@ -55,12 +58,26 @@ def test_three_workers_that_choose_at_the_same_moment(run_workers, tmp_path: Pat
     assert_complete_and_distinct(trials, 18)
 
 
-@pytest.mark.slow
-@pytest.mark.skipif(
+on_postgresql = pytest.mark.skipif(
     "OPTUNA_TNAS_POSTGRES_URL" not in os.environ,
     reason="needs a server: set OPTUNA_TNAS_POSTGRES_URL",
 )
+
+
+@pytest.mark.slow
+@on_postgresql
 def test_eight_workers_on_postgresql(run_workers):
     location = os.environ["OPTUNA_TNAS_POSTGRES_URL"]
     trials = run_workers(location, n_processes=8, n_trials=15)
     assert_complete_and_distinct(trials, 120)
+
+
+@pytest.mark.slow
+@on_postgresql
+def test_eight_workers_with_two_objectives_and_a_constraint_on_postgresql(run_workers):
+    location = os.environ["OPTUNA_TNAS_POSTGRES_URL"]
+    trials = run_workers(location, n_processes=8, n_objectives=2, n_trials=5)
+    assert_complete_and_distinct(trials, 40)
+    assert all(len(t.values) == 2 and t.constraints.keys() == {"convolutions"} for t in trials)
+    met = [t.constraints["convolutions"] <= 0 for t in trials]
+    assert sum(met[20:]) >= sum(met[:20])

@@ -45,6 +45,15 @@ def objective(trial: Trial) -> float:
     return (int(_OPS[np.arange(6), row].sum()) + int(_PAIRS[row[:-1], row[1:]].sum())) / 64
 
 
+def objectives(trial: Trial) -> tuple[float, float]:
+    """The objective, and a latency; a trial's number of convolutions is limited to three."""
+    space, value = NASBench201Space(), objective(trial)
+    row = space.encode(trial.params)
+    trial.set_constraint("convolutions", float((row == 2).sum() + (row == 3).sum()) - 3)
+    return value, float(_LATENCIES[row].sum())
+
+
+_LATENCIES = np.array([0, 1, 6, 10, 4])
 _OPS = np.random.default_rng(201).integers(-64, 64, size=(6, 5))
 _PAIRS = np.random.default_rng(202).integers(-32, 32, size=(5, 5))
 
@@ -72,7 +81,7 @@ class Job:
 
     Attributes:
         location: Of the storage, as for :func:`open_storage`.
-        study_name: An existing study.
+        study_name: An existing study, with one objective or two.
         checkpoint: The sampler's.
         n_trials: Of each process.
         n_processes: Forked once everything is imported, so that they start together.
@@ -102,11 +111,13 @@ def _work(job: Job, index: int, barrier: Any, retries: Any) -> None:
     storage = open_storage(job.location)
     study = optuna.load_study(study_name=job.study_name, storage=storage, sampler=sampler)
 
-    def evaluate(trial: Trial) -> float:
+    train = objective if len(study.directions) == 1 else objectives
+
+    def evaluate(trial: Trial) -> float | tuple[float, float]:
         print(f"trial {trial.number}", file=sys.stderr, flush=True)
         if job.in_step:
             barrier.wait(timeout=60)
-        return objective(trial)
+        return train(trial)
 
     def kill(study: optuna.Study, trial: FrozenTrial) -> None:
         if job.kill_after is not None and len(study.get_trials(deepcopy=False)) >= job.kill_after:

@@ -9,13 +9,17 @@ front of what was measured, by their true accuracies. What counts is above a ref
 objectives are scaled to the front's range there: ``all`` counts the whole front, a tenth of its
 range below its worst values; ``good`` counts cells better than the median accuracy.
 
-``tnas`` learns from the accuracies of the other two image sets, 200 random trials each;
-``tnas_cheap`` also knows the latencies, as a cheap objective; ``tnas_untrained`` knows neither.
+``tnas`` learns from the accuracies of the other two image sets, 200 random trials each.
+``tnas_latency`` also learns from the latencies of these trials, on the same device but with the
+other image sets; ``tnas_devices`` from 200 random latencies on each of the other devices with the
+same image set; ``tnas_cheap`` knows the latencies, as a cheap objective. ``tnas_untrained`` knows
+nothing.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -29,6 +33,8 @@ import numpy as np
 import optuna
 from optuna.samplers import BaseSampler
 from optuna.samplers import NSGAIISampler
+from optuna.study import Study
+from optuna.trial import create_trial
 from optuna.trial import Trial
 import torch
 from tqdm import tqdm
@@ -45,16 +51,20 @@ from benchmarks.run import setting_of
 from benchmarks.tasks import TableTask
 from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
+from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.spaces import Space
 
 
 BUDGETS = (5, 10, 20, 50)
-METHODS = "tnas,tnas_cheap,tnas_untrained,gp,tpe,nsga2,random"
+N_PAST = 200  # trials of each past study
+METHODS = "tnas,tnas_latency,tnas_devices,tnas_cheap,tnas_untrained,gp,tpe,nsga2,random"
+DEVICES = ("edgegpu", "raspi4", "edgetpu", "pixel3", "eyeriss", "fpga")
 NAMES = ["accuracy", "latency_ms"]
 _MARGIN = 0.1
 
 Latencies = Mapping[tuple[int, ...], float]
+LatenciesOf = Callable[[str, str], Latencies]  # an image set and a device
 
 
 class Front:
@@ -127,20 +137,73 @@ def _front(Y: np.ndarray) -> np.ndarray:
 
 
 def sampler_of(
-    method: str, setting: peers.Setting, latency: dict[tuple[int, ...], float]
+    method: str, setting: peers.Setting, target: str, device: str, latencies_of: LatenciesOf
 ) -> BaseSampler:
     """Make the sampler of a method."""
     if method == "nsga2":
         return NSGAIISampler(population_size=10, seed=setting.seed)
     if method == "tnas_cheap":
-        return cheap(setting, latency)
+        return cheap(setting, latencies_of(target, device))
+    if method == "tnas_latency":
+        past = same_device(setting, device, latencies_of)
+        return TNASSampler(learned(setting, past), seed=setting.seed)
+    if method == "tnas_devices":
+        past = other_devices(setting, target, device, latencies_of)
+        return TNASSampler(learned(setting, past), seed=setting.seed)
     return peers.make(method, setting)
+
+
+def same_device(setting: peers.Setting, device: str, latencies_of: LatenciesOf) -> Sequence[Study]:
+    """Copy the past studies with two objectives, the other being their trials' latency."""
+    return [
+        _both(study, setting.space, latencies_of(study.study_name, device))
+        for study in setting.history
+    ]
+
+
+def _both(past: Study, space: Space, latency: Latencies) -> Study:
+    study = optuna.create_study(study_name=past.study_name, directions=["maximize", "minimize"])
+    study.set_metric_names(NAMES)
+    for t in past.trials:
+        both = [t.value, latency[tuple(space.encode(t.params).tolist())]]
+        study.add_trial(create_trial(values=both, params=t.params, distributions=t.distributions))
+    return study
+
+
+def other_devices(
+    setting: peers.Setting, target: str, device: str, latencies_of: LatenciesOf
+) -> Sequence[Study]:
+    """Name the past studies' objective, and add studies of latencies with the target."""
+    for study in setting.history:
+        study.set_metric_names(NAMES[:1])
+    devices = [other for other in DEVICES if other != device]
+    rng = np.random.default_rng(setting.seed)
+    return [
+        *setting.history,
+        *(_latency(setting.space, other, latencies_of(target, other), rng) for other in devices),
+    ]
+
+
+def _latency(space: Space, name: str, latency: Latencies, rng: np.random.Generator) -> Study:
+    """Make a study of the latencies of 200 random cells."""
+    study = optuna.create_study(study_name=name, direction="minimize")
+    study.set_metric_names(NAMES[1:])
+    for row in rng.permutation(space.enumerate())[:N_PAST]:
+        params, value = space.decode(row), latency[tuple(row.tolist())]
+        distributions = space.distributions()
+        study.add_trial(create_trial(value=value, params=params, distributions=distributions))
+    return study
+
+
+def learned(setting: peers.Setting, past: Sequence[Study]) -> MetaSurrogate:
+    """Meta-train on past studies."""
+    history = MetaDataset.from_studies(past, setting.space)
+    return meta_train(history, seed=setting.seed, progress=False)
 
 
 def cheap(setting: peers.Setting, latency: Latencies) -> TNASSampler:
     """Make a sampler that learned from the past and knows the latencies."""
-    space = setting.space
-    surrogate = meta_train(MetaDataset.from_studies(setting.history, space), seed=setting.seed)
+    space, surrogate = setting.space, learned(setting, setting.history)
     known = {"latency_ms": lambda params: latency[tuple(space.encode(params).tolist())]}
     return TNASSampler(surrogate, seed=setting.seed, cheap_objectives=known)
 
@@ -150,14 +213,21 @@ def rows(a: argparse.Namespace, cache: Path) -> Iterator[Sequence[str]]:
     family, latency = tasks.load(FAMILY), latencies(a.target, a.device)
     task = family.tasks[a.target]
     assert isinstance(task, TableTask)
-    searched, past = FrontTask(family.space, task, latency), PastSetting(200, "random", None, None)
+    searched = FrontTask(family.space, task, latency)
+    past = PastSetting(N_PAST, "random", None, None)
     X = family.space.enumerate()
-    known = {tuple(row.tolist()): float(latency[task.evaluate(row).network]) for row in X}
+    networks = [task.evaluate(row).network for row in X]
+
+    def latencies_of(name: str, device: str) -> Latencies:
+        measured = latencies(name, device)[networks].tolist()
+        return dict(zip(map(tuple, X.tolist()), measured, strict=True))
+
     for method in a.methods.split(","):
         curves = []
         for seed in tqdm(range(a.seeds), desc=method, leave=False):
             search = Search(FAMILY, a.target, method, seed, past, a.trials, cache)
-            sampler = sampler_of(method, setting_of(search), known)
+            setting = setting_of(search)
+            sampler = sampler_of(method, setting, a.target, a.device, latencies_of)
             curves.append(searched.regrets(sampler, a.trials))
         for name, regrets in zip(searched.fronts, np.stack(curves, axis=1), strict=True):
             yield [name, method, *_cells(regrets)]

@@ -58,7 +58,7 @@ class Evaluation:
         self._path = path
         self._config = Config.preset(preset)
         self._n_trials = n_trials
-        self._units = [(seed, task.name) for seed in seeds for task in history.tasks]
+        self._units = [(seed, target) for seed in seeds for target in replay.targets(history)]
         self._settings = {"history": history.fingerprint, "preset": preset, "trials": n_trials}
         self._kept = self._read()
 
@@ -125,7 +125,7 @@ class Evaluation:
 
     def _write(self) -> None:
         """Replace the file, in an order that does not depend on which outcome was first."""
-        order = {task.name: place for place, task in enumerate(self._history.tasks)}
+        order = {target: place for place, target in enumerate(replay.targets(self._history))}
         kept = sorted(self._kept.items(), key=lambda item: (item[0][0], order[item[0][1]]))
         try:
             with replacing(self._path) as temporary:

@@ -6,8 +6,10 @@ noise included.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 from optuna.logging import get_logger
@@ -42,7 +44,7 @@ class Outcome:
     """Figures of one past study, the target, searched again with one seed.
 
     Attributes:
-        target: Name of the study.
+        target: Label of the task: the study's name, with the metric's if it has several.
         seed: Seed of the meta-training on the other studies and of the searches.
         architectures: Number of different architectures that were measured.
         trials: By method, mean number of trials until one of the best 5 % is found; one more than
@@ -50,7 +52,8 @@ class Outcome:
         regret: By method, mean ``(best - found) / (best - median)`` after 1, 2, ... trials.
         rank_correlation: Spearman's, of the measured values with what the other studies together
             predict before the first trial.
-        sources: By the name of each other study, the same for what it alone predicts.
+        sources: By the label of each other task of this metric, the same for what it alone
+            predicts.
     """
 
     target: str
@@ -99,16 +102,23 @@ class Outcome:
 
 
 def check(history: MetaDataset) -> None:
-    """Refuse a history in which no other study remains when one is left out.
+    """Refuse a history in which no other study of a metric remains when one is left out.
 
     Raises:
-        HistoryError: If it holds one study only.
+        HistoryError: If it holds one study only of each metric.
     """
-    if len(history.tasks) < 2:
+    if not targets(history):
         raise HistoryError(
-            "Each study is searched with what the others teach, so at least two are needed; the "
-            f"history holds just {history.tasks[0].name!r}."
+            "Each study is searched with what the others teach, so at least two of the same "
+            f"metric are needed; the history holds just {history.labels}."
         )
+
+
+def targets(history: MetaDataset) -> list[str]:
+    """Label the tasks whose metric other studies have, too."""
+    n_tasks = Counter(task.metric for task in history.tasks)
+    labeled = zip(history.labels, history.tasks, strict=True)
+    return [label for label, task in labeled if n_tasks[task.metric] > 1]
 
 
 def leave_out(
@@ -118,25 +128,26 @@ def leave_out(
 
     Args:
         history: The past studies.
-        target: Name of the study that is searched.
+        target: Label of the task that is searched.
         seed: Seed of everything random.
         config: Sizes and rates of the surrogates, with and without transfer.
         n_trials: Trials of each search; fewer if fewer architectures were measured.
 
     Raises:
-        HistoryError: If there is no such study or no other one, or the data set samples differ in
-            width. Also if all others are copies of the study.
+        HistoryError: If the data set samples differ in width, or all other studies are copies of
+            this one.
     """
-    others = _others(history, target)
-    task = next(task for task in history.tasks if task.name == target)
+    task = history.tasks[history.labels.index(target)]
+    others = _others(history, task.name)
     X, values = measured(task)
     with controlled_numerics():
         surrogate = meta_train(others, config=config, seed=seed, progress=False)
         found = search_all(surrogate, task, n_trials, seed)
         predictor = _predictor(surrogate, others)
-        alone = predictor(X).numpy()
-        together = alone @ predictor.relevance(task.dataset).numpy()
-    predicted = {o.name: p for o, p in zip(others.tasks, alone.T, strict=True)}
+        mine = np.array([other.metric == task.metric for other in others.tasks])
+        alone = predictor(X).numpy()[:, mine]
+        together = alone @ predictor.relevance(task.dataset).numpy()[mine]
+    predicted = dict(zip(compress(others.labels, mine), alone.T, strict=True))
     return Outcome.of(target, seed, values, found, predicted, together)
 
 
@@ -170,9 +181,10 @@ def search_all(
     transferring = Suggester(surrogate.restricted_to(X), task.dataset)
     starting = Suggester(untrained.restricted_to(X), None)
     seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
+    searched = (X, values, n_trials)
     return {
-        WITH: np.stack([replay(transferring, X, values, n_trials, seed)]),
-        WITHOUT: np.stack([replay(starting, X, values, n_trials, s) for s in seeds]),
+        WITH: np.stack([replay(transferring, *searched, seed, task.metric)]),
+        WITHOUT: np.stack([replay(starting, *searched, s) for s in seeds]),
     }
 
 
@@ -184,7 +196,12 @@ def measured(task: Task) -> tuple[np.ndarray, np.ndarray]:
 
 
 def replay(
-    suggester: Suggester, X: np.ndarray, values: np.ndarray, n_trials: int, seed: int
+    suggester: Suggester,
+    X: np.ndarray,
+    values: np.ndarray,
+    n_trials: int,
+    seed: int,
+    metric: str | None = None,
 ) -> np.ndarray:
     """Search ``m`` measured architectures one after the other, as TNASSampler does with this seed.
 
@@ -194,13 +211,14 @@ def replay(
         values: ``m`` measured values.
         n_trials: Number of trials, at most ``m``.
         seed: Seed of the search.
+        metric: The name of what the values are of, if it has one.
 
     Returns:
         ``n_trials`` values, in the order met.
     """
     tried: list[int] = []
     for number in range(n_trials):
-        study = Observations(X[tried], values[tried], pending=X[:0], avoided=X[tried])
+        study = Observations(X[tried], values[tried], X[:0], X[tried], objective=metric)
         row = suggester.suggest(study, {}, np.random.default_rng([seed, number, 0]))
         tried.extend(positions(row[None], X).tolist())
     return np.asarray(values[tried])

@@ -21,7 +21,7 @@ from tqdm import tqdm
 from optuna_tnas.config import Config
 from optuna_tnas.datasets import N_FEATURES
 from optuna_tnas.errors import HistoryError
-from optuna_tnas.meta.warm_start import choose_warm_start
+from optuna_tnas.meta.warm_start import choose_warm_starts
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.evidence import negative_log_likelihood as marginal_likelihood
@@ -90,10 +90,10 @@ def train(
     with controlled_numerics():
         if surrogate.config.uses_past:
             surrogate.past = past_studies(surrogate, history)
-        surrogate.warm_start = choose_warm_start(surrogate, history)
-    surrogate.metric = history.metric
+        surrogate.metrics = history.metrics
+        surrogate.warm_starts = choose_warm_starts(surrogate, history)
     surrogate.provenance = {
-        "tasks": {task.name: len(task.y) for task in history.tasks},
+        "tasks": dict(zip(history.labels, [len(t.y) for t in history.tasks], strict=True)),
         "trials": history.n_trials,
         "left out": dict(history.left_out),
         "data sets known": sum(task.dataset is not None for task in history.tasks),
@@ -110,7 +110,8 @@ def past_studies(surrogate: MetaSurrogate, history: MetaDataset) -> PastStudies:
     studies = [(task.X, task.y, task.dataset) for task in history.tasks]
     known = history.hyperparameters
     beside = (known, [task.coordinates(known) for task in history.tasks]) if len(known) else None
-    return PastStudies.fit(surrogate.network, surrogate.structure, studies, beside)
+    metrics = [history.metrics.index(task.metric) for task in history.tasks]
+    return PastStudies.fit(surrogate.network, surrogate.structure, studies, beside, metrics)
 
 
 def train_kernel(
@@ -151,7 +152,7 @@ class Pairs:
     """A task's (architecture, data set) pairs with standardized outcomes.
 
     Attributes:
-        task: The task, for its data set.
+        task: The task, for its data set and metric.
         X: ``n x P`` int64 architectures.
         y: ``n`` standardized outcomes, higher is better.
     """
@@ -378,8 +379,8 @@ def negative_log_likelihood(
 ) -> Tensor:
     """The GP's negative log marginal likelihood per pair.
 
-    Pairs whose data sets are known form one joint GP, as in the paper. Of a task without a data
-    set nothing says how it relates to the others, so it is a GP of its own.
+    Pairs of one metric whose data sets are known form one joint GP, as in the paper. Of a task
+    without a data set nothing says how it relates to the others, so it is a GP of its own.
 
     Args:
         surrogate: The surrogate.
@@ -387,9 +388,15 @@ def negative_log_likelihood(
         rng: Draws the data sets' points.
     """
     encoded = _encode(surrogate, batch, rng)
-    known = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is not None]
+    known: dict[str | None, list[tuple[Tensor, Tensor]]] = {}
+    for pairs, e in zip(batch, encoded, strict=True):
+        if pairs.task.dataset is not None:
+            known.setdefault(pairs.task.metric, []).append(e)
     alone = [e for pairs, e in zip(batch, encoded, strict=True) if pairs.task.dataset is None]
-    joint = [(torch.cat([Z for Z, _ in known]), torch.cat([y for _, y in known]))] if known else []
+    joint = [
+        (torch.cat([Z for Z, _ in group]), torch.cat([y for _, y in group]))
+        for group in known.values()
+    ]
     losses = [_gp_loss(surrogate, Z, y) for Z, y in (*joint, *alone)]
     return torch.stack(losses).sum() / sum(len(pairs.y) for pairs in batch)
 

@@ -24,8 +24,15 @@ _BEST_PER_TASK = 20
 _MAX_CANDIDATES = 2000  # of all tasks; the fewer of each, the more tasks there are
 
 
-def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndarray:
-    """Choose architectures greedily among the past's best.
+def choose_warm_starts(surrogate: MetaSurrogate, history: MetaDataset) -> tuple[np.ndarray, ...]:
+    """Choose a set for each of the history's metrics; see :func:`choose_warm_start`."""
+    return tuple(choose_warm_start(surrogate, history, metric) for metric in history.metrics)
+
+
+def choose_warm_start(
+    surrogate: MetaSurrogate, history: MetaDataset, metric: str | None
+) -> np.ndarray:
+    """Choose architectures greedily among the past's best by one metric.
 
     An architecture's value on a task is what the task's own trials predict: through the
     surrogate's past if it has one, else by a GP with the meta-learned kernel.
@@ -33,9 +40,10 @@ def choose_warm_start(surrogate: MetaSurrogate, history: MetaDataset) -> np.ndar
     Returns:
         ``w x P`` int64 with ``w <= 16``, best first.
     """
-    X = _candidates(history.tasks)
+    tasks = history.of_metric(metric)
+    X = _candidates(tasks)
     X = X[np.unique(surrogate.space.to_graphs(X).pruned().classes()[1], return_index=True)[1]]
-    predicted = _predicted(surrogate, history.tasks, X)
+    predicted = _predicted(surrogate, tasks, X, history.metrics.index(metric))
     regrets = predicted.max(axis=1, keepdims=True) - predicted
     return np.asarray(X[greedy_cover(regrets, SIZE)])
 
@@ -50,10 +58,20 @@ def _candidates(tasks: Sequence[Task]) -> np.ndarray:
     return np.unique(np.concatenate([best(task.X, task.y, n) for task in chosen]), axis=0)
 
 
-def _predicted(surrogate: MetaSurrogate, tasks: Sequence[Task], X: np.ndarray) -> np.ndarray:
-    """What each task predicts, in standard deviations of its values or their scores: ``Q x C``."""
-    if surrogate.predictor is not None:
-        return surrogate.predictor(X).numpy().T
+def _predicted(
+    surrogate: MetaSurrogate, tasks: Sequence[Task], X: np.ndarray, metric: int
+) -> np.ndarray:
+    """What each task predicts, in standard deviations of its values or their scores: ``Q x C``.
+
+    Args:
+        surrogate: The surrogate.
+        tasks: ``Q`` tasks, all of one metric.
+        X: ``C x P`` architectures.
+        metric: The metric's position.
+    """
+    predictor = surrogate.predictor
+    if predictor is not None:
+        return np.asarray(predictor(X)[:, predictor.of_metric(metric)].numpy().T)
     return np.stack([_posterior_mean(surrogate, task, X) for task in tasks])
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import torch
@@ -29,9 +31,6 @@ _MAX_CACHED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
 class TableInputs(FeatureInputs):
     """A GP's inputs that are positions in a table of features: ``... x n x 1`` float64.
 
-    The trials' correlations with the whole table never change, so they are kept. A trial's are
-    computed by themselves: in a batch they would round otherwise in a search that was resumed.
-
     Args:
         table: ``C x d`` float64 features.
         blocks: Columns of the features.
@@ -42,11 +41,16 @@ class TableInputs(FeatureInputs):
         self.table = table
         self.positions = torch.arange(len(table)).double().unsqueeze(-1)
         parts = [(table[:, block].contiguous(), c) for block, c in self.correlated]
-        self._parts = [(part, part.square().sum(1), correlation) for part, correlation in parts]
+        self.kept = KeptCorrelations(parts)
         self._predictions = table[:, blocks.predictions].contiguous()
         self._prior_mean = self._predictions.sum(dim=1)
-        self._kept: list[int] = []  # positions of the rows below
-        self._rows = self._new_rows(0)
+
+    def of_metric(self, metric: int) -> Self:
+        """Read the predictions of the metric at this position; what is kept is shared."""
+        twin = super().of_metric(metric)
+        twin._predictions = self.table[:, twin.blocks.predictions].contiguous()
+        twin._prior_mean = twin._predictions.sum(dim=1)
+        return twin
 
     def features(self, x: Tensor) -> Tensor:
         """Look up: ``... x n x 1`` -> ``... x n x d``."""
@@ -64,39 +68,56 @@ class TableInputs(FeatureInputs):
         """Look up what is kept: ``... x n x 1`` and ``... x m x 1`` -> ``... x n x m``."""
         if x1.ndim != 2 or x2.ndim != 2 or len(x1) * len(self.table) > _MAX_CACHED:
             return super().correlations(x1, x2)
-        rows = self._rows_of(x1.squeeze(-1).long().tolist())
+        rows = self.kept.rows(x1.squeeze(-1).long().tolist())
         if not torch.equal(x2, self.positions):
             rows = rows.index_select(2, x2.squeeze(-1).long())
         return rows.unbind()
 
-    def _rows_of(self, positions: list[int]) -> Tensor:
-        """Correlations with the whole table, without a copy where a search just goes on."""
+
+class KeptCorrelations:
+    """Correlations of trials with the whole table, which never change.
+
+    A trial's are computed by themselves: in a batch they would round otherwise in a search that
+    was resumed.
+
+    Args:
+        parts: J blocks of a table of ``C`` candidates, ``C x d`` each, and what correlates
+            squared distances.
+    """
+
+    def __init__(self, parts: Sequence[tuple[Tensor, Callable[[Tensor], Tensor]]]) -> None:
+        self._parts = [(part, part.square().sum(1), correlation) for part, correlation in parts]
+        self.positions: list[int] = []  # of the rows below
+        self._rows = self._new_rows(0)
+
+    def rows(self, positions: list[int]) -> Tensor:
+        """Correlate ``n`` candidates, without a copy where a search goes on: ``J x n x C``."""
         n = len(positions)
-        for start in range(len(self._kept) - n + 1):
-            if self._kept[start : start + n] == positions:
+        for start in range(len(self.positions) - n + 1):
+            if self.positions[start : start + n] == positions:
                 return self._rows[:, start : start + n]
-        if self._kept == positions[: len(self._kept)]:
-            self._append(positions[len(self._kept) :])
+        if self.positions == positions[: len(self.positions)]:
+            self._append(positions[len(self.positions) :])
         else:
             self._rebuild(positions)
         return self._rows[:, :n]
 
     def _append(self, positions: list[int]) -> None:
-        missing = len(self._kept) + len(positions) - self._rows.shape[1]
+        missing = len(self.positions) + len(positions) - self._rows.shape[1]
         if missing > 0:
             self._rows = torch.cat([self._rows, self._new_rows(missing + 16)], dim=1)
         for position in positions:
-            self._rows[:, len(self._kept)] = self._row(position)
-            self._kept.append(position)
+            self._rows[:, len(self.positions)] = self._row(position)
+            self.positions.append(position)
 
     def _rebuild(self, positions: list[int]) -> None:
         """Reorder the rows, and compute those that are new."""
-        known = {position: row for row, position in enumerate(self._kept)}
+        known = {position: row for row, position in enumerate(self.positions)}
         rows = self._new_rows(len(positions) + 16)
         for i, position in enumerate(positions):
             row = known.get(position)
             rows[:, i] = self._row(position) if row is None else self._rows[:, row]
-        self._rows, self._kept = rows, positions
+        self._rows, self.positions = rows, positions
 
     def _row(self, position: int) -> Tensor:
         """Correlations of one candidate with all: ``J x C``."""
@@ -108,7 +129,8 @@ class TableInputs(FeatureInputs):
 
     def _new_rows(self, n: int) -> Tensor:
         """Room for ``n`` rows: ``J x n x C``."""
-        return self.table.new_empty(len(self._parts), n, len(self.table))
+        table = self._parts[0][0]
+        return table.new_empty(len(self._parts), n, len(table))
 
 
 class ExhaustiveSearch(Search):

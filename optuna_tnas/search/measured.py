@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.search import Search
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
@@ -59,26 +60,34 @@ class Feasibility:
         return torch.stack([c.log_probability(x) for c in self.constraints]).sum(dim=0)
 
 
-def fit_constraints(search: Search, study: Observations, kept: np.ndarray) -> Feasibility | None:
-    """Fit a study's constraints, without what past studies say; None if it has none.
+def fit_constraints(
+    search: Search, study: Observations, kept: np.ndarray, helped: HelpedMetrics
+) -> Feasibility | None:
+    """Fit a study's constraints; None if it has none.
 
     Args:
         search: Fits the GPs.
         study: The study's trials.
         kept: Positions of the trials that the GPs are conditioned on.
+        helped: Finds the past of a constraint.
     """
-    fitted = [_fitted(search, study.X[kept], v[kept]) for v in study.constraints.values()]
+    fitted = [
+        _fitted(search, study.X[kept], values[kept], helped.of_constraint(name))
+        for name, values in study.constraints.items()
+    ]
     constraints = [constraint for constraint in fitted if constraint]
     if not constraints:
         return None
     return Feasibility(torch.from_numpy(study.feasible[kept]), constraints)
 
 
-def _fitted(search: Search, X: np.ndarray, values: np.ndarray) -> MeasuredConstraint | None:
+def _fitted(
+    search: Search, X: np.ndarray, values: np.ndarray, metric: int | None
+) -> MeasuredConstraint | None:
     """Fit one constraint to the trials that have it; None if none has."""
     known = ~np.isnan(values)
     if not known.any():
         return None
     scaled = scale_labels(np.append(-values[known], 0.0))
-    mixture = search.fit_without_past(X[known], torch.from_numpy(scaled[:-1]))
+    mixture = search.fit(X[known], torch.from_numpy(scaled[:-1]), metric)
     return MeasuredConstraint(mixture, float(scaled[-1]))

@@ -163,7 +163,7 @@ def _conditioned(
 
 
 def fit_objectives(
-    search: Search, study: Observations, kept: np.ndarray, helped: int | None
+    search: Search, study: Observations, kept: np.ndarray, past: Sequence[int | None]
 ) -> list[Objective]:
     """Fit a study's objectives, but for those that are cheap.
 
@@ -171,16 +171,15 @@ def fit_objectives(
         search: Fits the GPs.
         study: The study's trials, with several objectives.
         kept: Positions of the trials that the GPs are conditioned on.
-        helped: The objective that past studies predict, if there is one.
+        past: Position of the metric whose past helps each objective; None where none does.
     """
     objectives: list[Objective] = []
-    for j, metric in enumerate(study.metrics):
+    for j, (metric, helping) in enumerate(zip(study.metrics, past, strict=True)):
         if metric.name in search.cheap_names:
             objectives.append(cheap_objective(search, metric))
             continue
-        fit = search.fit if j == helped else search.fit_without_past
         y = torch.from_numpy(scale_labels(study.y[:, j])[kept])
-        objectives.append(ModeledObjective(fit(study.X[kept], y)))
+        objectives.append(ModeledObjective(search.fit(study.X[kept], y, helping)))
     return objectives
 
 

@@ -42,6 +42,7 @@ class Search(ABC):
         self._space, self._model, self._inputs = space, model, inputs
         self._constraints = constraints or KnownConstraints(architectures_of(space))
         self._cheap = cheap or CheapObjectives(architectures_of(space))
+        self._of_metric: dict[int, FeatureInputs] = {}
 
     @abstractmethod
     def inputs(self, X: np.ndarray) -> Tensor:
@@ -72,23 +73,32 @@ class Search(ABC):
         X = architectures_of(self._space).sample(256, np.random.default_rng(0))
         return np.asarray(self._cheap.values(X)[:, self.cheap_names.index(name)])
 
-    def prior_mean(self, x: Tensor) -> Tensor:
-        """Predict from the past alone: ``n x d`` -> ``n``."""
-        return self._inputs.prior_mean(x)
+    def _inputs_of(self, metric: int) -> FeatureInputs:
+        """The inputs with the predictions of one metric of the past."""
+        if not self._inputs.blocks.metrics:
+            return self._inputs
+        if metric not in self._of_metric:
+            self._of_metric[metric] = self._inputs.of_metric(metric)
+        return self._of_metric[metric]
 
-    def fit(self, X: np.ndarray, y: Tensor, noise: Tensor | None = None) -> Mixture:
-        """Fit the GPs to ``n x P`` architectures with ``n`` scaled outcomes.
+    def prior_mean(self, x: Tensor, metric: int) -> Tensor:
+        """Predict a metric from the past alone: ``n x d`` -> ``n``."""
+        return self._inputs_of(metric).prior_mean(x)
+
+    def fit(
+        self, X: np.ndarray, y: Tensor, metric: int | None, noise: Tensor | None = None
+    ) -> Mixture:
+        """Fit the GPs to trials.
 
         Args:
-            X: The architectures.
-            y: The outcomes.
+            X: ``n`` rows of the space.
+            y: ``n`` scaled outcomes.
+            metric: Position of the metric whose past helps; None if none does.
             noise: ``n``, known variances of measurement; none unless given.
         """
-        return self._model.fit(self._inputs, self.inputs(X), y, noise)
-
-    def fit_without_past(self, X: np.ndarray, y: Tensor) -> Mixture:
-        """Fit GPs that know no past to ``n x P`` architectures with ``n`` scaled outcomes."""
-        return self._model.without_past.fit(self._inputs, self.inputs(X), y)
+        if metric is None:
+            return self._model.without_past.fit(self._inputs, self.inputs(X), y, noise)
+        return self._model.fit(self._inputs_of(metric), self.inputs(X), y, noise)
 
     def _features(self, X: np.ndarray) -> Tensor:
         """Compute the model's features, and beside them the cheap objectives: ``n x d``."""

@@ -1,15 +1,15 @@
-"""Several objectives: what the past knows of them, their models, acquisition and prediction."""
+"""Several objectives: their models, acquisition and prediction, with what the past knows."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-import logging
+from functools import partial
 
 import numpy as np
 from optuna.logging import get_logger
 import torch
 
 from optuna_tnas.search.cheap import CheapObjectives
+from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.hypervolume import HypervolumeImprovement
 from optuna_tnas.search.informative import informative
 from optuna_tnas.search.informative import MAX_PENDING
@@ -20,9 +20,7 @@ from optuna_tnas.search.objectives import KnownObjective
 from optuna_tnas.search.objectives import Objective
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import SearchSpace
-from optuna_tnas.studies.trials import Metric
 from optuna_tnas.studies.trials import Observations
-from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import unit_of
 
 
@@ -30,14 +28,6 @@ _logger = get_logger(f"optuna.{__name__}")
 
 _N_RANDOM = 256  # architectures that tell what values of several objectives are common
 
-_FIRST = (
-    "The past studies' objective or the study's have no name, so that the past is taken to be of "
-    "the first objective. Name them with study.set_metric_names."
-)
-_NO_OBJECTIVE = (
-    "The past studies are of %r, which is none of the study's objectives %s: the search starts "
-    "without a past. Name the objective they help so with study.set_metric_names."
-)
 _CONTRADICTED = (
     "The cheap objective %r is %g for an architecture whose trial reports %g. It is the function "
     "that the search believes."
@@ -48,35 +38,22 @@ class SeveralObjectives:
     """Ranks and predicts architectures of studies with several objectives.
 
     Args:
-        surrogate: The meta-learned or untrained surrogate.
+        helped: Finds the past of an objective.
         cheap: Objectives that are known without training.
     """
 
-    def __init__(self, surrogate: MetaSurrogate, cheap: CheapObjectives) -> None:
-        self._surrogate, self._cheap = surrogate, cheap
-        self._told: set[str] = set()
+    def __init__(self, helped: HelpedMetrics, cheap: CheapObjectives) -> None:
+        self._helped, self._cheap = helped, cheap
+        self._contradicted = False
 
-    def helped(self, metrics: Sequence[Metric]) -> int | None:
-        """Find the objective that the past studies predict; None if there is none.
-
-        It is the one of the same name. If the past or the study has no names: the first one.
-        """
-        if self._surrogate.past is None:
-            return None
-        names, metric = [m.name for m in metrics], self._surrogate.metric
-        if metric is None or names[0] is None:
-            self._tell(logging.INFO, _FIRST)
-            return 0
-        if metric not in names:
-            self._tell(logging.WARNING, _NO_OBJECTIVE, metric, names)
-            return None
-        return names.index(metric)
-
-    def predicted(self, metrics: Sequence[Metric]) -> bool:
+    def predicted(self, study: Observations) -> bool:
         """Tell whether every objective is known before the first trial: by the past, or cheap."""
-        helped = self.helped(metrics)
-        known = (j == helped or m.name in self._cheap.names for j, m in enumerate(metrics))
-        return helped is not None and all(known)
+        past = self._helped.of_objectives(study.names)
+        known = (
+            helping is not None or name in self._cheap.names
+            for helping, name in zip(past, study.names, strict=True)
+        )
+        return any(helping is not None for helping in past) and all(known)
 
     def predicted_front(
         self, search: Search, space: SearchSpace, study: Observations
@@ -84,9 +61,11 @@ class SeveralObjectives:
         """Rank by what an architecture adds to the predicted front of those begun."""
         objectives: list[Objective] = [
             cheap_objective(search, metric)
-            if metric.name in self._cheap.names
-            else KnownObjective(search.prior_mean)
-            for metric in study.metrics
+            if helping is None or metric.name in self._cheap.names
+            else KnownObjective(partial(search.prior_mean, metric=helping))
+            for metric, helping in zip(
+                study.metrics, self._helped.of_objectives(study.names), strict=True
+            )
         ]
         begun = search.inputs(np.concatenate([study.X, study.pending]))
         random = search.inputs(space.sample(_N_RANDOM, np.random.default_rng(0)))
@@ -98,8 +77,9 @@ class SeveralObjectives:
         """Fit a model of each objective to the study's trials and build their acquisition."""
         self._compare(study)
         kept = informative(study.merit)
-        objectives = fit_objectives(search, study, kept, self.helped(study.metrics))
-        limits = fit_constraints(search, study, kept)
+        past = self._helped.of_objectives(study.names)
+        objectives = fit_objectives(search, study, kept, past)
+        limits = fit_constraints(search, study, kept, self._helped)
         trials, pending = (search.inputs(X) for X in (study.X[kept], study.pending[-MAX_PENDING:]))
         random = search.inputs(space.sample(_N_RANDOM, np.random.default_rng(seed)))
         return HypervolumeImprovement(objectives, trials, pending, random, seed, limits)
@@ -110,7 +90,8 @@ class SeveralObjectives:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Predict M objectives of ``n`` rows: means and standard deviations, ``n x M`` each."""
         kept, x = informative(study.merit), search.inputs(rows)
-        objectives = fit_objectives(search, study, kept, self.helped(study.metrics))
+        past = self._helped.of_objectives(study.names)
+        objectives = fit_objectives(search, study, kept, past)
         mean, deviation = np.empty((2, len(rows), len(objectives)))
         for j, (metric, objective) in enumerate(zip(study.metrics, objectives, strict=True)):
             if metric.name in search.cheap_names:
@@ -122,16 +103,12 @@ class SeveralObjectives:
         return mean, deviation
 
     def _compare(self, study: Observations) -> None:
-        """Warn where trials report something else than a cheap objective says."""
+        """Warn once where trials report something else than a cheap objective says."""
         names = [metric.name for metric in study.metrics]
         for name, said in zip(self._cheap.names, self._cheap.values(study.X).T, strict=True):
             j = names.index(name)
             reported = study.metrics[j].sign * study.y[:, j]
             for i in np.flatnonzero(~np.isclose(said, reported, rtol=1e-3))[:1]:
-                self._tell(logging.WARNING, _CONTRADICTED, name, said[i], reported[i])
-
-    def _tell(self, level: int, message: str, *values: object) -> None:
-        """Log something once."""
-        if message not in self._told:
-            self._told.add(message)
-            _logger.log(level, message, *values)
+                if not self._contradicted:
+                    _logger.warning(_CONTRADICTED, name, said[i], reported[i])
+                self._contradicted = True

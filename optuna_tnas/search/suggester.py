@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from functools import partial
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
+from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.informative import informative
 from optuna_tnas.search.informative import MAX_PENDING
 from optuna_tnas.search.measured import Feasibility
@@ -111,8 +115,10 @@ class Suggester:
         self.acquisition_name: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
         self.cheap = cheap or CheapObjectives(surrogate.space)
-        self._several = SeveralObjectives(surrogate, self.cheap)
+        self._helped = HelpedMetrics(surrogate, self.cheap.names)
+        self._several = SeveralObjectives(self._helped, self.cheap)
         self._n_startup_trials = n_startup_trials
+        self._n_starts: dict[int, int] = {}  # by the metric's position
         self._searches: dict[str, Search] = {}
         self._fits: dict[tuple[object, ...], _Fit] = {}  # the last one, by what it is of
 
@@ -208,8 +214,8 @@ class Suggester:
         none = study.avoided[:0]
         if len(study.X) > 0 and begun >= self._n_startup:
             return "acquisition", none
-        known = self._known(space, rng)
-        if study.metrics and self._several.predicted(study.metrics):
+        known = self._known(space, self._metric(study.names), rng)
+        if study.metrics and self._several.predicted(study):
             return "past", known
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
@@ -218,15 +224,26 @@ class Suggester:
 
     def _predicted(self, search: Search, space: SearchSpace, study: Observations) -> Ranking:
         """Rank architectures by what is predicted before there are trials."""
-        if study.metrics and self._several.predicted(study.metrics):
+        if study.metrics and self._several.predicted(study):
             return self._several.predicted_front(search, space, study)
-        return PriorMean(search.prior_mean)
+        return self._prior_mean(search, study.names)
 
-    def beside(self, row: np.ndarray, rng: np.random.Generator) -> dict[str, Any]:
+    def _prior_mean(self, search: Search, names: Sequence[str | None]) -> PriorMean:
+        return PriorMean(partial(search.prior_mean, metric=self._metric(names) or 0))
+
+    def _metric(self, names: Sequence[str | None]) -> int | None:
+        """Find the metric whose past helps an objective of these names, the first such one."""
+        helping = self._helped.of_objectives(names)
+        return next((metric for metric in helping if metric is not None), None)
+
+    def beside(
+        self, row: np.ndarray, names: Sequence[str | None], rng: np.random.Generator
+    ) -> dict[str, Any]:
         """Choose the hyper-parameters that the past studies predict to be best.
 
         Args:
             row: ``P``, an architecture.
+            names: The objectives' names, None for those without one.
             rng: Generator of the candidates.
 
         Returns:
@@ -235,10 +252,31 @@ class Suggester:
         known = self.surrogate.past_hyperparameters
         space = JointSpace(self.surrogate.space, known)
         search, fixed = self._search(space), dict(enumerate(row.tolist()))
-        start = with_fixed(space, self._known(space, rng), fixed)
-        ranking = PriorMean(search.prior_mean)
+        start = with_fixed(space, self._known(space, self._metric(names), rng), fixed)
+        ranking = self._prior_mean(search, names)
         best_row = search.maximize(ranking, start, start[:0], fixed, rng)
         return known.decode(space.split(best_row[None])[1][0])
+
+    def predict_from_past(
+        self, names: Sequence[str | None], rows: np.ndarray, space: SearchSpace
+    ) -> np.ndarray:
+        """Predict the objectives of these names before there are trials.
+
+        Args:
+            names: The M objectives' names, None for those without one.
+            rows: ``n`` rows of a space.
+            space: The surrogate's space, joined with hyper-parameters if there are some.
+
+        Returns:
+            ``n x M``, higher is better, in standard deviations of a past study's values; NaN for
+            objectives that no past knows.
+        """
+        search = self._search(space)
+        predicted = np.full((len(rows), len(names)), np.nan)
+        for j, metric in enumerate(self._helped.of_objectives(names)):
+            if metric is not None and search.has_past:
+                predicted[:, j] = search.prior_mean(search.inputs(rows), metric).numpy()
+        return predicted
 
     def predict(
         self, study: Observations, rows: np.ndarray, space: SearchSpace
@@ -278,10 +316,12 @@ class Suggester:
             acquisition: From :meth:`acquisition`.
         """
         search = self._search(space)
-        x = search.inputs(row[None])
-        past = float(search.prior_mean(x)) if search.has_past else None
+        x, metric = search.inputs(row[None]), self._metric(study.names)
+        helps = search.has_past and metric is not None
+        past = float(search.prior_mean(x, metric or 0)) if helps else None
         if acquisition is None:
-            return Belief(past, None, None, search.no_past, None, self._sources(search, None))
+            no_past = search.no_past if helps else 1.0
+            return Belief(past, None, None, no_past, None, self._sources(search, None, metric))
         mixture = acquisition.mixture
         with torch.no_grad():
             mean, variance = (float(moment) for moment in mixture.moments(x))
@@ -292,7 +332,7 @@ class Suggester:
             unit * variance**0.5 if unit > 0 else None,
             mixture.no_past,
             None if mixture.past_weights is None else float(mixture.past_weights.mean()),
-            self._sources(search, mixture),
+            self._sources(search, mixture, metric),
         )
 
     def acquisition(self, study: Observations, space: SearchSpace) -> Acquisition | None:
@@ -350,20 +390,25 @@ class Suggester:
         """Tell by name how much each past study counts, after a study's trials."""
         search = self._search(space)
         mixture = self._fit(search, study).mixture if len(study.X) else None
-        return self._sources(search, mixture)
+        return self._sources(search, mixture, self._metric(study.names))
 
-    def _sources(self, search: Search, mixture: Mixture | None) -> dict[str, float]:
+    def _sources(
+        self, search: Search, mixture: Mixture | None, metric: int | None
+    ) -> dict[str, float]:
         """Share out the probability that the past says something; nothing without a past."""
-        if self._relevance is None:
+        predictor = self.surrogate.predictor
+        if predictor is None or self._relevance is None or metric is None:
             return {}
-        shares, no_past = self._relevance, search.no_past
+        mine = predictor.of_metric(metric)
+        shares, no_past = self._relevance[mine], search.no_past
         if mixture is not None:
             no_past = mixture.no_past
         if mixture is not None and mixture.past_weights is not None:
             weights = mixture.past_weights.abs()
             shares = shares * weights[torch.arange(len(shares)) % len(weights)]
         shares = (1 - no_past) * shares / shares.sum()
-        return dict(zip(self.surrogate.past_names, shares.tolist(), strict=True))
+        names = compress(self.surrogate.past_names, mine.tolist())
+        return dict(zip(names, shares.tolist(), strict=True))
 
     @cached_property
     def _relevance(self) -> Tensor | None:
@@ -371,18 +416,21 @@ class Suggester:
         predictor = self.surrogate.predictor
         return None if predictor is None else predictor.relevance(self.dataset)
 
-    def _known(self, space: SearchSpace, rng: np.random.Generator) -> np.ndarray:
-        """Return rows that are worth beginning with, best first.
+    def _known(
+        self, space: SearchSpace, metric: int | None, rng: np.random.Generator
+    ) -> np.ndarray:
+        """Return rows that are worth beginning with by the past of a metric, best first.
 
         Beside hyper-parameters these are past trials, or else the warm-start architectures with
         random ones.
         """
-        known = self.surrogate.warm_start
+        known = self.surrogate.warm_starts[metric or 0]
         if not isinstance(space, JointSpace):
             return known
         past = self.surrogate.past_rows(space)
         if len(past) > 0:
-            predicted = self._search(space).prior_mean(self._search(space).inputs(past))
+            search = self._search(space)
+            predicted = search.prior_mean(search.inputs(past), metric or 0)
             return best(past, predicted.numpy(), len(known))
         return np.concatenate([known, space.hyperparameters.sample(len(known), rng)], axis=1)
 
@@ -395,21 +443,22 @@ class Suggester:
         begun = len(study.X) + len(study.pending)
         if not self._past_helps(study):
             return len(study.X) == 0 or begun < self._n_startup
-        return begun > 0 and (len(study.X) == 0 or (begun < self._n_start and n_unused > 0))
+        n_start = self._n_start(self._metric(study.names) or 0)
+        return begun > 0 and (len(study.X) == 0 or (begun < n_start and n_unused > 0))
 
-    @cached_property
-    def _n_start(self) -> int:
-        """Trials before the GP takes over, where there is a past."""
-        surrogate = self.surrogate
-        if surrogate.predictor is None or len(surrogate.warm_start) == 0:
+    def _n_start(self, metric: int) -> int:
+        """Trials before the GP takes over, where there is a past of a metric."""
+        predictor, warm_start = self.surrogate.predictor, self.surrogate.warm_starts[metric]
+        if predictor is None or len(warm_start) == 0:
             return 1
-        size = start_size(surrogate.predictor(surrogate.warm_start))
-        return min(size, self._n_startup)
+        if metric not in self._n_starts:
+            predicted = predictor(warm_start)[:, predictor.of_metric(metric)]
+            self._n_starts[metric] = start_size(predicted)
+        return min(self._n_starts[metric], self._n_startup)
 
     def _past_helps(self, study: Observations) -> bool:
         """Tell whether past studies predict an objective of the study."""
-        past = self.surrogate.past is not None
-        return past and (not study.metrics or self._several.helped(study.metrics) is not None)
+        return self.surrogate.past is not None and self._metric(study.names) is not None
 
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""
@@ -420,14 +469,16 @@ class Suggester:
 
     def _fit(self, search: Search, study: Observations) -> _Fit:
         """Fit the GPs, unless the last fit was to the same trials: as if several are asked for."""
-        limits = ((name, values.tobytes()) for name, values in study.constraints.items())
+        measured = ((name, values.tobytes()) for name, values in study.constraints.items())
         curves = study.curves.key if study.curves else ()
-        key = (search, study.X.tobytes(), study.y.tobytes(), *limits, *curves)
+        metric = self._metric(study.names)
+        key = (search, metric, study.X.tobytes(), study.y.tobytes(), *measured, *curves)
         if key not in self._fits:
             kept = informative(study.merit)
             given = self._unfinished.outcomes(study, kept)
-            mixture = search.fit(given.X, given.y, given.noise)
-            self._fits = {key: _Fit(mixture, fit_constraints(search, study, kept), len(kept))}
+            mixture = search.fit(given.X, given.y, metric, given.noise)
+            limits = fit_constraints(search, study, kept, self._helped)
+            self._fits = {key: _Fit(mixture, limits, len(kept))}
         return self._fits[key]
 
     def _unused(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from dataclasses import replace
 import hashlib
+from itertools import compress
 from typing import Any
 from typing import Literal
 from typing import TYPE_CHECKING
@@ -31,9 +32,11 @@ from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
 from optuna_tnas.studies.frames import read_frame
 from optuna_tnas.studies.storage import open_storage
+from optuna_tnas.studies.trials import all_values
 from optuna_tnas.studies.trials import asked_beside
 from optuna_tnas.studies.trials import encoded
-from optuna_tnas.studies.trials import values
+from optuna_tnas.studies.trials import FinishedTrials
+from optuna_tnas.studies.trials import metrics_of
 
 
 if TYPE_CHECKING:
@@ -43,7 +46,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Task:
-    """One past study.
+    """One metric of a past study: an objective, or a measured constraint.
 
     Attributes:
         name: The study's name.
@@ -52,7 +55,8 @@ class Task:
         dataset: A sample of its data set, if known.
         params: ``n`` trials' parameters beside the architecture.
         hyperparameters: Their distributions.
-        metric: The objective's name, as ``study.set_metric_names`` has it; None without one.
+        metric: The objective's name, as ``study.set_metric_names`` has it, or the constraint's;
+            None without one.
     """
 
     name: str
@@ -76,7 +80,7 @@ class MetaDataset:
 
     Attributes:
         space: The search space.
-        tasks: One per usable study.
+        tasks: One per usable study, of one with several objectives or constraints one for each.
         left_out: Why studies and trials were left out, and how many.
     """
 
@@ -131,24 +135,25 @@ class MetaDataset:
                 two usable studies have the same name, as those of two storages may.
         """
         left_out: Counter[str] = Counter()
-        tasks: dict[str, Task] = {}
+        tasks: list[Task] = []
         for study in studies:
-            task = _read(study, space, left_out)
-            if task is None:
+            found, name = _read(study, space, left_out), study.study_name
+            if not found:
                 continue
-            if task.name in tasks:
+            if any(task.name == name for task in tasks):
                 raise HistoryError(
-                    f"Two studies have the name {task.name!r}; copy one of them under another "
+                    f"Two studies have the name {name!r}; copy one of them under another "
                     "name with optuna.copy_study(..., to_study_name=...)."
                 )
-            dataset = (datasets or {}).get(task.name)
+            dataset = (datasets or {}).get(name)
             if dataset is None and artifact_store is not None:
                 dataset = DatasetSample.attached_to(study, artifact_store)
-            tasks[task.name] = replace(task, dataset=dataset)
+            tasks += [replace(task, dataset=dataset) for task in found]
         _check_usable(tasks, space, left_out)
-        for name in contradictory([task.hyperparameters for task in tasks.values()]):
+        tasks = _named(tasks)
+        for name in contradictory([task.hyperparameters for task in tasks]):
             left_out[f"hyper-parameter {name!r}, a number here and a choice there"] += 1
-        return cls(space, tuple(tasks.values()), dict(left_out))
+        return cls(space, tuple(tasks), dict(left_out))
 
     @classmethod
     def from_frames(
@@ -187,43 +192,55 @@ class MetaDataset:
                 f"frames is a {type(frames).__name__}; give a mapping, {{name: DataFrame}}."
             )
         left_out: Counter[str] = Counter()
-        tasks: dict[str, Task] = {}
+        tasks: list[Task] = []
         for name, frame in frames.items():
             X, y = read_frame(name, frame, space, value, left_out)
             if len(y) < 2:
                 left_out["frames with fewer than two usable rows"] += 1
                 continue
-            tasks[name] = Task(name, X, signs[direction] * y, (datasets or {}).get(name))
+            dataset = (datasets or {}).get(name)
+            tasks.append(Task(name, X, signs[direction] * y, dataset))
         _check_usable(tasks, space, left_out)
-        return cls(space, tuple(tasks.values()), dict(left_out))
+        return cls(space, tuple(tasks), dict(left_out))
 
     def without(self, *names: str) -> MetaDataset:
-        """Remove the tasks of these names.
+        """Remove the studies of these names.
 
         Raises:
-            HistoryError: If there is no such task, or none would remain.
+            HistoryError: If there is no such study, or none would remain.
         """
-        known = [task.name for task in self.tasks]
+        known = self.studies
         unknown = sorted(set(names) - set(known))
         if unknown:
-            raise HistoryError(f"There is no task {unknown[0]!r} in the history; it has {known}.")
+            raise HistoryError(f"There is no study {unknown[0]!r} in the history; it has {known}.")
         kept = tuple(task for task in self.tasks if task.name not in names)
         if not kept:
             raise HistoryError(f"Without {list(names)} the history is empty.")
         return MetaDataset(self.space, kept, self.left_out)
 
     def copies(self, name: str) -> list[str]:
-        """Find the other tasks that hold the trials of the one of this name.
+        """Find the other studies that hold the trials of the one of this name.
 
         As ``optuna.copy_study`` and merged storages leave them: at least half of the trials of
-        the smaller one are trials of the other, architecture and value.
+        the smaller one are trials of the other, architecture and value of the same metric.
         """
-        trials = {task.name: _trials(task) for task in self.tasks}
-        own = trials.pop(name)
+        own = {task.metric: _trials(task) for task in self.tasks if task.name == name}
+        others = [task for task in self.tasks if task.name != name and task.metric in own]
+        copies = (t.name for t in others if _are_copies(own[t.metric], _trials(t)))
+        return list(dict.fromkeys(copies))
+
+    @property
+    def studies(self) -> list[str]:
+        """Names of the studies."""
+        return list(dict.fromkeys(task.name for task in self.tasks))
+
+    @property
+    def labels(self) -> list[str]:
+        """A name for each task: the study's, and the metric's where it has several."""
+        n_tasks = Counter(task.name for task in self.tasks)
         return [
-            other
-            for other, found in trials.items()
-            if 2 * (own & found).total() >= min(own.total(), found.total())
+            task.name if n_tasks[task.name] == 1 else f"{task.name}: {task.metric or 'objective'}"
+            for task in self.tasks
         ]
 
     @property
@@ -232,15 +249,18 @@ class MetaDataset:
         return united([task.hyperparameters for task in self.tasks])
 
     @property
-    def metric(self) -> str | None:
-        """The name of the objective, if all named ones have the same; else None."""
-        names = {task.metric for task in self.tasks} - {None}
-        return names.pop() if len(names) == 1 else None
+    def metrics(self) -> tuple[str | None, ...]:
+        """The tasks' metrics, in the order of the tasks."""
+        return tuple(dict.fromkeys(task.metric for task in self.tasks))
+
+    def of_metric(self, metric: str | None) -> tuple[Task, ...]:
+        """Take the tasks of a metric."""
+        return tuple(task for task in self.tasks if task.metric == metric)
 
     @property
     def n_trials(self) -> int:
-        """Evaluated architectures in all tasks."""
-        return sum(len(task.y) for task in self.tasks)
+        """Evaluated architectures in all studies."""
+        return sum({task.name: len(task.y) for task in reversed(self.tasks)}.values())
 
     @property
     def fingerprint(self) -> str:
@@ -249,12 +269,13 @@ class MetaDataset:
         for task in self.tasks:
             known = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
             beside = [task.coordinates(task.hyperparameters)] if task.params else []
+            name = task.name if len(self.metrics) == 1 else (task.name, task.metric)
             for array in (task.X, task.y, *beside, *known):
-                digest.update(repr((task.name, array.shape)).encode() + array.tobytes())
+                digest.update(repr((name, array.shape)).encode() + array.tobytes())
         return digest.hexdigest()[:16]
 
 
-def _check_usable(tasks: Mapping[str, Task], space: Space, left_out: Mapping[str, int]) -> None:
+def _check_usable(tasks: Sequence[Task], space: Space, left_out: Mapping[str, int]) -> None:
     if not tasks:
         reasons = "; ".join(f"{n} {why}" for why, n in left_out.items()) or "no study at all"
         raise HistoryError(
@@ -263,33 +284,62 @@ def _check_usable(tasks: Mapping[str, Task], space: Space, left_out: Mapping[str
         )
 
 
+def _named(tasks: Sequence[Task]) -> list[Task]:
+    """Name objectives without a name, if all other studies' first objective has the same one."""
+    first = {task.name: task.metric for task in reversed(tasks)}
+    names = set(first.values()) - {None}
+    usual = names.pop() if len(names) == 1 else None
+    return [replace(t, metric=usual) if t.metric is None else t for t in tasks]
+
+
+def _are_copies(own: Counter[bytes], other: Counter[bytes]) -> bool:
+    """Tell whether two studies have half of the trials of the smaller one in common."""
+    return 2 * (own & other).total() >= min(own.total(), other.total())
+
+
 def _trials(task: Task) -> Counter[bytes]:
     """Count the task's trials by architecture, hyper-parameters and value."""
     beside = task.coordinates(task.hyperparameters)
     return Counter(row.tobytes() for row in np.column_stack([task.X, beside, task.y]))
 
 
-def _read(study: Study, space: Space, left_out: Counter[str]) -> Task | None:
-    """Read a study's usable trials, or None; count those that are left out and why."""
-    if len(study.directions) > 1:
-        left_out["multi-objective studies"] += 1
-        return None
+def _read(study: Study, space: Space, left_out: Counter[str]) -> list[Task]:
+    """Read each metric of a study's usable trials; count what is left out and why.
+
+    The objectives come first, in their order.
+    """
+    if len(study.directions) > 1 and not study.metric_names:
+        left_out["multi-objective studies without study.set_metric_names"] += 1
+        return []
     trials = study.get_trials(deepcopy=False)
     names = {p.name for p in space.parameters}
     if not any(names & trial.distributions.keys() for trial in trials):
         left_out["studies of other spaces"] += 1
-        return None
+        return []
     rows = [(trial, _row(trial, space, left_out)) for trial in trials]
     usable = [(trial, row) for trial, row in rows if row is not None]
     if len(usable) < 2:
         left_out["studies with fewer than two usable trials"] += 1
-        return None
+        return []
     completed = [trial for trial, _ in usable]
-    X, y = np.stack([row for _, row in usable]), values(study, completed)
     beside = asked_beside(completed, space)
     params = [trial.params for trial in completed] if len(beside) else []
-    metric = study.metric_names[0] if study.metric_names else None
-    return Task(study.study_name, X, y, None, params, beside, metric)
+    whole = Task(study.study_name, np.stack([row for _, row in usable]), np.empty(0), None, params)
+    whole = replace(whole, hyperparameters=beside)
+    metrics = metrics_of(study)
+    columns = np.ascontiguousarray(all_values(completed, metrics).T)
+    tasks = [replace(whole, y=y, metric=m.name) for m, y in zip(metrics, columns, strict=True)]
+    constraints = FinishedTrials().constraints(study, completed)
+    others = constraints.keys() - {metric.name for metric in metrics}
+    measured = [_constraint_task(whole, name, constraints[name]) for name in sorted(others)]
+    return [*tasks, *(task for task in measured if len(task.y) > 1)]
+
+
+def _constraint_task(whole: Task, name: str, values: np.ndarray) -> Task:
+    """Take those of a study's ``n`` trials that have a constraint; lower values are better."""
+    known = ~np.isnan(values)
+    params = [*compress(whole.params, known)]
+    return replace(whole, X=whole.X[known], y=-values[known], params=params, metric=name)
 
 
 def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:

@@ -44,6 +44,8 @@ _CLAIM = "tnas:architecture:"
 _ENQUEUED = "fixed_params"
 # Where Optuna's samplers keep what they chose for a running trial, as JSON in numbered pieces.
 _RELATIVE = ("gp:relative_params", "tpe:relative_params")
+# Where Optuna keeps ``study.metric_names``, which a study under Hyperband does not show.
+_METRIC_NAMES = "study:metric_names"
 # Seconds to wait for a younger trial with the same claim to give way, which takes it one read and
 # one write; longer only if its process died in between.
 _PATIENCE = 2.0
@@ -77,6 +79,7 @@ class Observations:
         constraints: By name, ``n`` float64 values of a constraint, which is met at 0 or less; NaN
             where a trial lacks it.
         metrics: The objectives if there are several; empty if there is one.
+        objective: The only objective's name, if it has one.
         curves: What trials reported while they trained; None if no unfinished one did.
     """
 
@@ -86,7 +89,13 @@ class Observations:
     avoided: np.ndarray
     constraints: Mapping[str, np.ndarray] = field(default_factory=dict)
     metrics: Sequence[Metric] = ()
+    objective: str | None = None
     curves: Curves | None = None
+
+    @property
+    def names(self) -> list[str | None]:
+        """The objectives' names, None for those without one."""
+        return [metric.name for metric in self.metrics] or [self.objective]
 
     @property
     def feasible(self) -> np.ndarray:
@@ -219,14 +228,15 @@ def observe(
     observations = [*compress(others, observed)]
     closed = [not again for again in _may_come_again(others, rows, n_retries)]
     one = len(study.directions) == 1
-    metrics = () if one else metrics_of(study)
+    metrics = metrics_of(study)
     return Observations(
         X=_stack(compress(rows, observed), space),
         y=values(study, observations) if one else all_values(observations, metrics),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
         constraints=finished.constraints(study, observations),
-        metrics=metrics,
+        metrics=() if one else metrics,
+        objective=metrics[0].name if one else None,
         curves=_curves(study, others, rows, observations, space, finished) if one else None,
     )
 
@@ -313,7 +323,8 @@ def values(study: Study, completed: Sequence[FrozenTrial]) -> np.ndarray:
 
 def metrics_of(study: Study) -> list[Metric]:
     """Describe the study's objectives."""
-    names: Sequence[str | None] = study.metric_names or len(study.directions) * [None]
+    attributes = study._storage.get_study_system_attrs(study._study_id)
+    names: Sequence[str | None] = attributes.get(_METRIC_NAMES) or len(study.directions) * [None]
     return [Metric(*both) for both in zip(names, signs_of(study).tolist(), strict=True)]
 
 

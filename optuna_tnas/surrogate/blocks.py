@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
+from itertools import accumulate
 from itertools import pairwise
 
 import numpy as np
@@ -18,10 +20,11 @@ class Blocks:
         latents: xi's output, divided by the lengthscale where a kernel of lengthscale 1 reads it.
         structure: Weisfeiler-Lehman counts, see ``optuna_tnas.encoders.structure``.
         predictions: The past studies' predictions, which add up to the prior mean; none without
-            a past.
+            a past. Of several metrics those of one.
         owners: The parameter that each of the columns after these belongs to, where every
             parameter has a relevance of its own; none in a search among architectures alone.
         known: Features known before training, as normal scores; none unless they are given.
+        metrics: The predictions of each metric; empty if the past studies are of one.
     """
 
     latents: slice
@@ -29,6 +32,7 @@ class Blocks:
     predictions: slice
     owners: tuple[int, ...] = ()
     known: slice = field(default_factory=lambda: slice(0, 0))
+    metrics: tuple[slice, ...] = ()
 
     @classmethod
     def of_widths(
@@ -44,6 +48,18 @@ class Blocks:
         first, second, third, fourth = (slice(a, b) for a, b in pairwise([0, *ends]))
         return cls(first, second, fourth, tuple(owners), third)
 
+    def with_metrics(self, widths: Sequence[int]) -> Blocks:
+        """Split the predictions into those of each metric, side by side."""
+        if len(widths) < 2:
+            return self
+        ends = accumulate(widths, initial=self.predictions.start)
+        metrics = tuple(slice(a, b) for a, b in pairwise(ends))
+        return replace(self, metrics=metrics, predictions=metrics[0])
+
+    def of_metric(self, metric: int) -> Blocks:
+        """Take the predictions of the metric at this position."""
+        return replace(self, predictions=self.metrics[metric]) if self.metrics else self
+
     def with_parameters(self, n_predictions: int, owners: Sequence[int]) -> Blocks:
         """Lay out these blocks of architectures, which have no past, beside all parameters'."""
         blocks = (self.latents, self.structure, self.known)
@@ -53,7 +69,8 @@ class Blocks:
     @property
     def parameters(self) -> slice:
         """Numbers and one-hot choices of each parameter."""
-        return slice(self.predictions.stop, self.predictions.stop + len(self.owners))
+        start = (self.metrics or (self.predictions,))[-1].stop
+        return slice(start, start + len(self.owners))
 
     @property
     def has_known(self) -> bool:

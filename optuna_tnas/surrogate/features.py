@@ -74,7 +74,7 @@ class FeatureMap:
             structure.width,
             self._weights.shape[1],
             known=len(known.used) if known else 0,
-        )
+        ).with_metrics(past.widths if past else ())
 
     @torch.no_grad()
     def predicted(self, X: np.ndarray) -> Tensor:
@@ -131,7 +131,8 @@ class JointPrediction:
         self, space: JointSpace, features: FeatureMap, beside: HyperparameterPredictor | None
     ) -> None:
         self._space, self._features, self._beside = space, features, beside
-        self.n_predictions = features.blocks.n_predictions
+        blocks = features.blocks.metrics or (features.blocks.predictions,)
+        self.widths = [block.stop - block.start for block in blocks]
 
     def __call__(self, rows: np.ndarray) -> Tensor:
         """``n`` rows -> ``n x C``."""
@@ -156,8 +157,9 @@ class JointFeatures:
     ) -> None:
         self._space, self._features, self._past = space, features, past
         self._columns = ParameterColumns(space)
-        n_predictions = past.n_predictions if past else 0
-        self.blocks = features.blocks.with_parameters(n_predictions, self._columns.owners)
+        widths = past.widths if past else []
+        blocks = features.blocks.with_parameters(sum(widths), self._columns.owners)
+        self.blocks = blocks.with_metrics(widths)
 
     @torch.no_grad()
     def __call__(self, X: np.ndarray) -> Tensor:

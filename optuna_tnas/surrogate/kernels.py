@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
+from typing import Self
 
 from gpytorch.kernels import Kernel
 from linear_operator import LinearOperator
@@ -67,6 +69,12 @@ class FeatureInputs:
 
     def __init__(self, blocks: Blocks) -> None:
         self.blocks = blocks
+
+    def of_metric(self, metric: int) -> Self:
+        """Read the predictions of the metric at this position."""
+        twin = copy(self)
+        twin.blocks = self.blocks.of_metric(metric)
+        return twin
 
     def features(self, x: Tensor) -> Tensor:
         """``... x n x d`` -> ``... x n x d``."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from copy import copy
 from functools import cached_property
 from functools import partial
@@ -85,10 +86,11 @@ class MetaSurrogate:
 
     Attributes:
         network: Encoders, kernel and the GP's hyper-parameters.
-        warm_start: ``w x P`` int64, architectures to begin a search with, best first.
+        metrics: Names of what the past studies' values are of, None where it is not known.
+        warm_starts: ``w x P`` int64 for each metric, architectures to begin a search with, best
+            first.
         model: Builds the model of a study.
         provenance: Plain data on the origin of the weights.
-        metric: The name of the past studies' objective, if it is known.
     """
 
     def __init__(
@@ -103,10 +105,11 @@ class MetaSurrogate:
         self.network = DeepKernelGP(space, self.config, n_features, seed)
         self.network.requires_grad_(False).eval()
         self._past: PastStudies | None = None
-        self.warm_start = np.empty((0, len(space.parameters)), dtype=np.int64)
+        self.metrics: tuple[str | None, ...] = (None,)
+        none = np.empty((0, len(space.parameters)), dtype=np.int64)
+        self.warm_starts: tuple[np.ndarray, ...] = (none,)
         self.model: ModelOf = MODELS[self.config.gp]
         self.provenance: dict[str, Any] = {}
-        self.metric: str | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave out the encoded past, which is computed anew."""
@@ -199,6 +202,15 @@ class MetaSurrogate:
         return StructureEncoder(self.space)
 
     @property
+    def warm_start(self) -> np.ndarray:
+        """The architectures to begin a search with for the first metric."""
+        return self.warm_starts[0]
+
+    @warm_start.setter
+    def warm_start(self, X: np.ndarray) -> None:
+        self.warm_starts = (X, *self.warm_starts[1:])
+
+    @property
     def past(self) -> PastStudies | None:
         """The past studies; None if there are none, or the model does not use them."""
         return self._past
@@ -239,8 +251,10 @@ class MetaSurrogate:
         """Copy for a search among ``n x P`` architectures only."""
         space = SubsetSpace.of(self.space, X)
         twin = self._with_space(space)
-        known = (self.warm_start[:, None] == space.rows).all(axis=2).any(axis=1)
-        twin.warm_start = self.warm_start[known]
+        twin.warm_starts = tuple(
+            warm_start[(warm_start[:, None] == space.rows).all(axis=2).any(axis=1)]
+            for warm_start in self.warm_starts
+        )
         return twin
 
     def _with_space(self, space: Space) -> MetaSurrogate:
@@ -255,13 +269,13 @@ class MetaSurrogate:
     def state(self) -> dict[str, Any]:
         """Plain data from which :meth:`from_state` restores the surrogate."""
         weights = {name: value.cpu() for name, value in self.network.state_dict().items()}
-        named = {} if self.metric is None else {"metric": self.metric}
-        return named | {
+        metrics = zip(self.metrics, self.warm_starts, strict=True)
+        return {
             "space": self.space.declaration(),
             "config": self.config.state(),
             "n_features": self.network.dataset_encoder.n_features,
             "weights": weights,
-            "warm_start": torch.from_numpy(self.warm_start),
+            "metrics": [(name, torch.from_numpy(X)) for name, X in metrics],
             "past": None if self.past is None else self.past.state(),
             "provenance": self.provenance,
         }
@@ -280,14 +294,20 @@ class MetaSurrogate:
         space = Space.from_declaration(state["space"], space)
         surrogate = cls(space, Config.from_state(state["config"]), n_features=state["n_features"])
         surrogate.network.load_state_dict(state["weights"])
-        surrogate.warm_start = checked_rows(state["warm_start"].numpy(), space)
+        metrics = _metrics_of(state)
+        surrogate.metrics = tuple(None if name is None else str(name) for name, _ in metrics)
+        surrogate.warm_starts = tuple(checked_rows(X.numpy(), space) for _, X in metrics)
         if state["past"] is not None:
             surrogate.past = PastStudies.from_state(state["past"], surrogate.network)
         surrogate.provenance = dict(state["provenance"])
-        metric = state.get("metric")  # of few checkpoints
-        surrogate.metric = None if metric is None else str(metric)
         surrogate._check_finite()
+        surrogate._check_metrics()
         return surrogate
+
+    def _check_metrics(self) -> None:
+        known = range(len(self.metrics))
+        if not self.metrics or not set(self.past.metrics if self.past else ()) <= {*known}:
+            raise ValueError("past studies of metrics that are not there")
 
     def _check_finite(self) -> None:
         encoder = self.network.dataset_encoder
@@ -336,6 +356,14 @@ class MetaSurrogate:
             "weights": sum(p.numel() for p in self.network.parameters()),
             "data set features": self.network.dataset_encoder.n_features,
             "hyper-parameters": vars(self.network.hyperparameters),
-            "warm start": [self.space.decode(row) for row in self.warm_start],
+            "metrics": list(self.metrics),
+            "warm start": [self.space.decode(row) for X in self.warm_starts for row in X],
             "provenance": self.provenance,
         }
+
+
+def _metrics_of(state: Mapping[str, Any]) -> Sequence[tuple[Any, Any]]:
+    """Read the metrics' names and warm starts; checkpoints of version 3 have one metric."""
+    if "warm_start" in state:
+        return [(state.get("metric"), state["warm_start"])]
+    return list(state["metrics"])

@@ -55,6 +55,8 @@ class PastStudies:
         dataset_encodings: ``Q x K``, phi's encodings of the studies' data sets.
         alpha: ``J x N`` float64, coefficients for both kernels.
         beside: The trials' hyper-parameters, if they had some.
+        metrics: ``Q`` positions of the metrics that the studies' outcomes are of, from 0 on; all
+            are of one metric unless given.
     """
 
     X: np.ndarray
@@ -62,6 +64,7 @@ class PastStudies:
     dataset_encodings: Tensor
     alpha: Tensor
     beside: PastHyperparameters | None = None
+    metrics: tuple[int, ...] = ()
 
     @classmethod
     @torch.no_grad()
@@ -71,6 +74,7 @@ class PastStudies:
         structure: StructureEncoder,
         studies: Sequence[tuple[np.ndarray, np.ndarray, DatasetSample | None]],
         beside: tuple[Hyperparameters, Sequence[np.ndarray]] | None = None,
+        metrics: Sequence[int] = (),
     ) -> PastStudies:
         """Condition a GP on each past study, under the meta-learned kernel and structure.
 
@@ -80,6 +84,8 @@ class PastStudies:
             studies: ``n x P`` architectures, ``n`` values and the data set of each study.
             beside: Hyper-parameters that some of the studies had, and each study's ``n x H``
                 coordinates.
+            metrics: Positions of the metrics that the studies' values are of; all are of one
+                metric unless given.
         """
         rng = np.random.default_rng(0)
         kept = [np.sort(rng.permutation(len(y))[:MAX_TRIALS]) for _, y, _ in studies]
@@ -94,12 +100,17 @@ class PastStudies:
         ]
         if beside is None:
             alpha = [_coefficients(*study) for study in encoded]
-            return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1))
+            return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1), None, tuple(metrics))
         known, each = beside
         coordinates = np.concatenate([c[rows] for c, rows in zip(each, kept, strict=True)])
         joint = JointSpace(network.space, known)
         together, past = condition(joint, X, index, coordinates, encoded)
-        return cls(X, index, datasets.cpu(), together, past)
+        return cls(X, index, datasets.cpu(), together, past, tuple(metrics))
+
+    @property
+    def metric_index(self) -> np.ndarray:
+        """Positions of the metrics that the studies' outcomes are of: ``Q`` int64."""
+        return np.array(self.metrics or len(self.dataset_encodings) * [0])
 
     def state(self) -> dict[str, Any]:
         """Plain data of a checkpoint, in small integers."""
@@ -108,6 +119,7 @@ class PastStudies:
             "task": torch.from_numpy(self.study_index.astype(np.int32)),
             "datasets": self.dataset_encodings,
             "weights": self.alpha,
+            "metrics": list(self.metrics),
         }
         return state if self.beside is None else {**state, "beside": self.beside.state()}
 
@@ -126,10 +138,13 @@ class PastStudies:
             raise ValueError("past studies of another shape")
         if ((index < 0) | (index >= len(encodings))).any():
             raise ValueError("trials of studies that are not there")
+        metrics = tuple(map(int, state.get("metrics", ())))  # of no earlier version
+        if len(metrics) not in (0, len(encodings)) or min(metrics, default=0) < 0:
+            raise ValueError("metrics of other studies")
         beside = state.get("beside")
         if beside is not None:
             beside = PastHyperparameters.from_state(beside, *X.shape)
-        return cls(X, index, encodings, alpha, beside)
+        return cls(X, index, encodings, alpha, beside, metrics)
 
 
 def checked_rows(X: np.ndarray, space: Space) -> np.ndarray:
@@ -196,6 +211,7 @@ class PastPredictor:
         self._study_index = torch.from_numpy(past.study_index)
         self._encodings = past.dataset_encodings
         self.n_studies = len(past.dataset_encodings)
+        self._metric_index = torch.from_numpy(past.metric_index)
         deep, counts = past.alpha
         self._groups = self._group(deep)
         places = torch.arange(len(self._trials.structure))
@@ -254,21 +270,35 @@ class PastPredictor:
             sums += found @ mine if few else found
         return sums
 
+    def of_metric(self, metric: int) -> Tensor:
+        """Tell which studies' outcomes are of a metric: ``Q`` bool."""
+        return self._metric_index == metric
+
+    @property
+    def widths(self) -> list[int]:
+        """How many columns predict each metric."""
+        return self._metric_index.bincount().clamp_max(_MAX_COLUMNS).tolist()
+
     def weights(self, sample: DatasetSample | None) -> Tensor:
         """Weigh the past studies in the columns of predictions for a data set: ``Q x C`` float64.
 
-        Each study has a column of its own; of more than 32, studies share one.
+        Each study has a column of its own; of more than 32 of one metric, studies share one. The
+        metrics' columns are side by side.
 
         Args:
             sample: A sample of the data set, if known.
         """
-        column = torch.arange(self.n_studies) % _MAX_COLUMNS
-        each = torch.eye(min(self.n_studies, _MAX_COLUMNS)).double()
-        return self.relevance(sample).unsqueeze(1) * each[column]
+        columns = torch.zeros(self.n_studies, sum(self.widths)).double()
+        first = 0
+        for metric, width in enumerate(self.widths):
+            studies = torch.nonzero(self.of_metric(metric)).flatten()
+            columns[studies, first + torch.arange(len(studies)) % max(width, 1)] = 1.0
+            first += width
+        return self.relevance(sample).unsqueeze(1) * columns
 
     @torch.no_grad()
     def relevance(self, sample: DatasetSample | None) -> Tensor:
-        """Weigh the past studies' predictions for a data set: ``Q`` float64 of sum 1.
+        """Weigh the past studies' predictions for a data set: ``Q`` float64 of sum 1 a metric.
 
         In proportion to the deep kernel's correlation of an architecture on this data set with
         the same one on the study's, averaged over the study's trials. All count alike for an
@@ -280,10 +310,12 @@ class PastPredictor:
         """
         unknown = self._network.dataset_encoder.unknown.cpu()
         if sample is None and not (self._encodings == unknown).all(dim=1).any():
-            return torch.full((self.n_studies,), 1 / self.n_studies).double()
-        similarity = self._similarity(self._network.encode_dataset(sample))
-        relevance = similarity + _LEAST_SIMILARITY
-        return relevance / relevance.sum()
+            relevance = torch.ones(self.n_studies).double()
+        else:
+            similarity = self._similarity(self._network.encode_dataset(sample))
+            relevance = similarity + _LEAST_SIMILARITY
+        totals = [relevance[self.of_metric(m)].sum() for m in range(len(self.widths))]
+        return relevance / torch.stack(totals)[self._metric_index]
 
     @torch.no_grad()
     def similarities(self, sample: DatasetSample | None = None) -> Tensor:

@@ -7,6 +7,7 @@ from optuna_tnas.visualization import matplotlib
 from optuna_tnas.visualization.dashboard import DashboardCallback
 from optuna_tnas.visualization.figures import plot_architecture
 from optuna_tnas.visualization.figures import plot_parallel_architectures
+from optuna_tnas.visualization.figures import plot_pareto_front
 from optuna_tnas.visualization.figures import plot_prediction
 from optuna_tnas.visualization.figures import plot_similarity
 from optuna_tnas.visualization.figures import plot_sources
@@ -17,6 +18,7 @@ __all__ = [
     "matplotlib",
     "plot_architecture",
     "plot_parallel_architectures",
+    "plot_pareto_front",
     "plot_prediction",
     "plot_similarity",
     "plot_sources",

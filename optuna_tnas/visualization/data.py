@@ -17,6 +17,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
+from optuna_tnas.errors import StudyError
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.search.explanation import MEAN
 from optuna_tnas.search.explanation import STD
@@ -24,7 +25,9 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import INPUT
 from optuna_tnas.spaces.declaration import OUTPUT
 from optuna_tnas.spaces.graphs import prune
+from optuna_tnas.studies.fronts import non_dominated
 from optuna_tnas.studies.trials import encoded
+from optuna_tnas.studies.trials import signs_of
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.visualization.layout import Layout
 from optuna_tnas.visualization.layout import layout
@@ -35,6 +38,7 @@ _logger = get_logger(f"optuna.{__name__}")
 _MAX_SOURCES = 8  # past studies with an area of their own
 _MAX_POINTS = 30  # trials whose sources are computed: each takes a fit
 _MAX_OPERATIONS = 20
+_N_RANDOM = 1000  # architectures whose predictions are drawn
 OTHERS, NO_PAST = "other past studies", "the past says nothing"
 
 
@@ -185,6 +189,57 @@ def _computed(
     if expected.mean is None or expected.std is None:
         return None
     return expected.mean, expected.std
+
+
+@dataclass(frozen=True)
+class Fronts:
+    """Trials with two objectives, and what the past studies predict of them.
+
+    Attributes:
+        names: Of both objectives.
+        numbers: ``n`` trials.
+        values: ``n x 2``, as measured.
+        predicted: ``n x 2``, in standard deviations; NaN where the past knows nothing.
+        random: ``r x 2`` predictions of random architectures.
+        signs: Factors of both that make higher values better.
+    """
+
+    names: Sequence[str]
+    numbers: Sequence[int]
+    values: np.ndarray
+    predicted: np.ndarray
+    random: np.ndarray
+    signs: np.ndarray
+
+    @classmethod
+    def of(cls, study: Study, sampler: TNASSampler) -> Fronts:
+        """Read the completed trials with finite values, and predict them from the past.
+
+        Raises:
+            StudyError: If the study has not two objectives.
+        """
+        if len(study.directions) != 2:
+            raise StudyError(
+                f"The study has {len(study.directions)} objectives; the plot is of studies with 2."
+            )
+        space = sampler.space
+        trials = [t for t in completed(study, space) if np.isfinite(t.values).all()]
+        rows = space.sample(_N_RANDOM, np.random.default_rng(0))
+        drawn = sampler.predict_from_past(study, [space.decode(row) for row in rows])
+        return cls(
+            study.metric_names or ["Objective 0", "Objective 1"],
+            [trial.number for trial in trials],
+            np.array([trial.values for trial in trials]).reshape(-1, 2),
+            sampler.predict_from_past(study, [trial.params for trial in trials]),
+            drawn,
+            signs_of(study),
+        )
+
+    def front(self, values: np.ndarray) -> np.ndarray:
+        """Take the points that no other is better than, from left to right: ``m x 2``."""
+        known = values[np.isfinite(values).all(axis=1)]
+        front = known[non_dominated(self.signs * known)]
+        return np.asarray(front[np.argsort(front[:, 0])])
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 from typing import TYPE_CHECKING
 
+import numpy as np
 from optuna.study import Study
 
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.visualization.data import Architecture
+from optuna_tnas.visualization.data import Fronts
 from optuna_tnas.visualization.data import NO_PAST
 from optuna_tnas.visualization.data import Operations
 from optuna_tnas.visualization.data import Predictions
@@ -211,6 +213,49 @@ def plot_prediction(study: Study, sampler: TNASSampler) -> Figure:
         title=found.title,
         xaxis_title="Expected objective value",
         yaxis_title="Objective value",
+        showlegend=False,
+    )
+    return figure
+
+
+def plot_pareto_front(study: Study, sampler: TNASSampler) -> Figure:
+    """Plot what the past predicts of two objectives beside what trials measured.
+
+    On the left the predictions before the first trial, of the trials and of random architectures,
+    on the right the measured values; lines join the points that no other is better than.
+
+    Args:
+        study: A study with two objectives.
+        sampler: A sampler of its space.
+
+    Raises:
+        StudyError: If the study has not two objectives, or is none of the sampler's space.
+        ImportError: If plotly is not installed.
+    """
+    go, found = _plotly(), Fronts.of(study, sampler)
+    figure = go.Figure()
+    drawn = found.random.T
+    figure.add_scatter(x=drawn[0], y=drawn[1], mode="markers", marker={"color": GRAY, "size": 3})
+    text = [f"trial {number}" for number in found.numbers]
+    for axes, values, everything in (
+        ("", found.predicted, np.concatenate([found.random, found.predicted])),
+        ("2", found.values, found.values),
+    ):
+        place = {"xaxis": f"x{axes}", "yaxis": f"y{axes}"}
+        front = found.front(everything)
+        line = {"color": "black", "dash": "dot"}
+        figure.add_scatter(x=front[:, 0], y=front[:, 1], mode="lines", line=line, **place)
+        marker = {"color": found.numbers, "colorscale": "Blues", "showscale": axes == "2"}
+        marker |= {"colorbar": {"title": "Trial"}, "line": {"width": 0.5, "color": "gray"}}
+        points = {"x": values[:, 0], "y": values[:, 1], "text": text}
+        figure.add_scatter(**points, mode="markers", marker=marker, **place)
+    first, second = found.names
+    figure.update_layout(
+        title="Predicted by the past, and measured",
+        xaxis={"domain": [0, 0.46], "title": f"{first}, predicted (standard deviations)"},
+        yaxis={"title": f"{second}, predicted (standard deviations)"},
+        xaxis2={"domain": [0.56, 1], "title": first},
+        yaxis2={"anchor": "x2", "title": second},
         showlegend=False,
     )
     return figure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.visualization.data import Architecture
+from optuna_tnas.visualization.data import Fronts
 from optuna_tnas.visualization.data import NO_PAST
 from optuna_tnas.visualization.data import Operations
 from optuna_tnas.visualization.data import Predictions
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 __all__ = [
     "plot_architecture",
     "plot_parallel_architectures",
+    "plot_pareto_front",
     "plot_prediction",
     "plot_similarity",
     "plot_sources",
@@ -41,6 +44,11 @@ _LAYER, _CHARACTER = 0.62, 0.085  # inches
 
 def _axes(width: float, height: float) -> Axes:
     """Make the axes of a new figure of this size, in inches."""
+    return _panels(width, height, 1)[0]
+
+
+def _panels(width: float, height: float, n: int) -> Sequence[Axes]:
+    """Make ``n`` axes side by side."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -48,8 +56,9 @@ def _axes(width: float, height: float) -> Axes:
             "The plots need matplotlib: pip install 'optuna-tnas[plot]', or pip install "
             "matplotlib. optuna_tnas.visualization has them with plotly."
         ) from error
-    _, axes = plt.subplots(figsize=(width, height), layout="constrained")
-    return axes
+    figsize = (width, height)
+    _, axes = plt.subplots(1, n, squeeze=False, figsize=figsize, layout="constrained")
+    return list(axes[0])
 
 
 # --- one architecture -----------------------------------------------------------------------
@@ -147,6 +156,30 @@ def plot_prediction(study: Study, sampler: TNASSampler) -> Axes:
     axes.set_title(found.title.replace(": ", ":\n"), fontsize=10)
     axes.figure.colorbar(points, ax=axes, label="Trial")
     return axes
+
+
+def plot_pareto_front(study: Study, sampler: TNASSampler) -> Sequence[Axes]:
+    """Plot predicted and measured values of two objectives: two axes.
+
+    See :func:`optuna_tnas.visualization.plot_pareto_front`.
+    """
+    found = Fronts.of(study, sampler)
+    left, right = _panels(9.0, 4.0, 2)
+    left.scatter(found.random[:, 0], found.random[:, 1], s=3, color=GRAY)
+    for panel, values, everything in (
+        (left, found.predicted, np.concatenate([found.random, found.predicted])),
+        (right, found.values, found.values),
+    ):
+        panel.plot(*found.front(everything).T, "k:", zorder=1)
+        x, y = values.T
+        points = panel.scatter(x, y, c=found.numbers, cmap="Blues", edgecolors="gray", zorder=2)
+    first, second = found.names
+    left.set(xlabel=f"{first} (standard deviations)", ylabel=f"{second} (standard deviations)")
+    left.set_title("Predicted by the past", fontsize=10)
+    right.set(xlabel=first, ylabel=second)
+    right.set_title("Measured", fontsize=10)
+    right.figure.colorbar(points, ax=right, label="Trial")
+    return left, right
 
 
 def plot_parallel_architectures(study: Study, space: Space) -> Axes:

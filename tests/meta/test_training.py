@@ -107,6 +107,19 @@ def log_probability(surrogate: MetaSurrogate, tasks: Sequence[Task]) -> float:
     return MultivariateNormal(mean, K).log_prob(y).item()
 
 
+def test_metrics_of_one_data_set_do_not_contradict_each_other(
+    space: Space, config: Config, task_of: TaskOf, dataset_of: DatasetOf
+) -> None:
+    """They are a joint GP each, over all data sets."""
+    surrogate, rng = MetaSurrogate(space, config, n_features=5), np.random.default_rng(0)
+    accuracy = [replace(task_of(s, dataset=dataset_of(s, 1.0)), metric="a") for s in range(2)]
+    latency = [replace(task, y=-task.y, metric="b") for task in accuracy]
+    tasks = [accuracy[0], latency[0], accuracy[1], latency[1]]
+    loss = negative_log_likelihood(surrogate, [Pairs.of(task) for task in tasks], rng).item()
+    each = [log_probability(surrogate, metric) for metric in (accuracy, latency)]
+    assert loss == pytest.approx(-sum(each) / sum(len(t.y) for t in tasks), rel=1e-4)
+
+
 def test_tasks_with_data_sets_are_one_joint_gp_and_the_others_their_own(
     mixed: MetaDataset, config: Config
 ) -> None:

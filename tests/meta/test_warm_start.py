@@ -72,7 +72,7 @@ def history(space: Space, task_of: Callable[..., Task]) -> MetaDataset:
 
 
 def test_chosen_ones_are_evaluated_ones_of_the_space(history: MetaDataset, config: Config) -> None:
-    chosen = choose_warm_start(MetaSurrogate(history.space, config), history)
+    chosen = choose_warm_start(MetaSurrogate(history.space, config), history, None)
     known = {row.tobytes() for task in history.tasks for row in task.X}
     assert chosen.dtype == np.int64
     assert 5 < len(chosen) <= SIZE
@@ -81,21 +81,21 @@ def test_chosen_ones_are_evaluated_ones_of_the_space(history: MetaDataset, confi
 
 
 def test_the_first_is_good_on_every_task(history: MetaDataset, config: Config) -> None:
-    first = choose_warm_start(MetaSurrogate(history.space, config), history)[0]
+    first = choose_warm_start(MetaSurrogate(history.space, config), history, None)[0]
     assert (first == 2).sum() >= 2  # convolutions are what all tasks want
 
 
 def test_a_small_history_gives_a_small_set(space: Space, config: Config) -> None:
     X = np.array([[1, 1, 1], [2, 2, 2], [1, 1, 1]])
     history = MetaDataset(space, (Task("a", X, np.array([0.0, 2.0, 0.5])),))
-    chosen = choose_warm_start(MetaSurrogate(space, config), history)
+    chosen = choose_warm_start(MetaSurrogate(space, config), history, None)
     assert chosen.tolist() == [[2, 2, 2], [1, 1, 1]]
 
 
 def test_equal_values_are_survived(space: Space, config: Config) -> None:
     X = space.sample(10, np.random.default_rng(0))
     history = MetaDataset(space, (Task("a", X, np.full(10, 0.5)),))
-    assert len(choose_warm_start(MetaSurrogate(space, config), history)) > 0
+    assert len(choose_warm_start(MetaSurrogate(space, config), history, None)) > 0
 
 
 @pytest.mark.parametrize("n_tasks", [1, 100, 101, 700, 2001, 5000])

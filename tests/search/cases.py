@@ -54,7 +54,7 @@ class Asked:
     def __init__(self, search: Search, X: np.ndarray, y: Tensor) -> None:
         self.search = search
         self._X = X
-        mixture = search.fit(X, y)
+        mixture = search.fit(X, y, 0)
         self.acquisition = Acquisition("qei", mixture, search.inputs(X[:0]), seed=0)
 
     def best(

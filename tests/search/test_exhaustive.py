@@ -11,6 +11,7 @@ import torch
 from optuna_tnas.search import exhaustive
 from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.exhaustive import KeptCorrelations
 from optuna_tnas.search.exhaustive import TableInputs
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.surrogate.blocks import Blocks
@@ -145,13 +146,13 @@ def test_correlations_are_the_same_to_the_bit_whatever_came_before(history: str)
 
 def test_a_trial_is_correlated_with_the_candidates_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, computed = TableInputs(random_table(), BLOCKS), []
-    row = TableInputs._row
+    row = KeptCorrelations._row
 
-    def counting(self: TableInputs, position: int) -> torch.Tensor:
+    def counting(self: KeptCorrelations, position: int) -> torch.Tensor:
         computed.append(position)
         return row(self, position)
 
-    monkeypatch.setattr(TableInputs, "_row", counting)
+    monkeypatch.setattr(KeptCorrelations, "_row", counting)
     for n in range(1, 30):
         inputs.correlations(x_of(list(range(n))), inputs.positions)
     inputs.correlations(x_of(list(range(5, 25))), inputs.positions)
@@ -174,7 +175,7 @@ def test_batches_and_too_many_pairs_are_computed_directly(
     x = x_of(TRIALS)
     found = looked_up.correlations(x, looked_up.positions)
     torch.testing.assert_close(found, direct.correlations(table[TRIALS], table))
-    assert not looked_up._kept
+    assert not looked_up.kept.positions
 
 
 def test_gps_on_the_table_are_gps_on_the_features(

@@ -9,11 +9,15 @@ import numpy as np
 import pytest
 import torch
 
+from optuna_tnas import MetaSurrogate
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
+from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.measured import MeasuredConstraint
+from optuna_tnas.spaces import CellSpace
+from optuna_tnas.spaces.cell import Node
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
@@ -21,9 +25,11 @@ from tests.search.test_acquisition import NO_PENDING
 from tests.search.test_acquisition import random_gp
 from tests.search.test_acquisition import random_latents
 from tests.search.test_acquisition import random_mixture
+from tests.small_config import SMALL
 
 
 Z = random_latents(60, seed=100)
+UNTRAINED = HelpedMetrics(MetaSurrogate(CellSpace([Node("a", ["u", "v"])]), SMALL), [])
 FEW = torch.tensor([True, False, False, True, False, True, False, False, False, False])
 
 
@@ -90,9 +96,11 @@ class _Search:
 
     def __init__(self) -> None:
         self.fitted: list[tuple[np.ndarray, torch.Tensor]] = []
+        self.metrics: list[int | None] = []
 
-    def fit_without_past(self, X: np.ndarray, y: torch.Tensor) -> object:
+    def fit(self, X: np.ndarray, y: torch.Tensor, metric: int | None) -> object:
         self.fitted.append((X, y))
+        self.metrics.append(metric)
         return SimpleNamespace(y=y)
 
 
@@ -104,7 +112,7 @@ def study(**constraints: list[float]) -> Observations:
 
 def test_a_constraint_is_met_where_its_scaled_value_reaches_the_limit() -> None:
     search, values = _Search(), [3.0, -1.0, 0.0, -2.5]
-    known = fit_constraints(search, study(ms=values), np.arange(4))
+    known = fit_constraints(search, study(ms=values), np.arange(4), UNTRAINED)
     assert known is not None
     [(X, y)], [constraint] = search.fitted, known.constraints
     assert len(X) == 4
@@ -115,21 +123,31 @@ def test_a_constraint_is_met_where_its_scaled_value_reaches_the_limit() -> None:
 def test_trials_that_lack_a_constraint_say_nothing_of_it() -> None:
     search = _Search()
     nothing = [np.nan] * 4
-    known = fit_constraints(search, study(a=[1.0, np.nan, np.nan, -1.0], b=nothing), np.arange(4))
+    known = fit_constraints(
+        search, study(a=[1.0, np.nan, np.nan, -1.0], b=nothing), np.arange(4), UNTRAINED
+    )
     assert known is not None
     [(X, _)] = search.fitted
     assert X.tolist() == [[0, 1], [6, 7]]
     assert known.feasible.tolist() == [False, True, True, True]
-    assert fit_constraints(search, study(b=nothing), np.arange(4)) is None
-    assert fit_constraints(search, study(), np.arange(4)) is None
+    assert fit_constraints(search, study(b=nothing), np.arange(4), UNTRAINED) is None
+    assert fit_constraints(search, study(), np.arange(4), UNTRAINED) is None
 
 
 @pytest.mark.parametrize("huge", [np.inf, -np.inf, 1e300, -1e300])
 def test_huge_values_leave_the_others_apart(huge: float) -> None:
     search = _Search()
-    known = fit_constraints(search, study(a=[huge, 1.0, -1.0, 2.0]), np.arange(4))
+    known = fit_constraints(search, study(a=[huge, 1.0, -1.0, 2.0]), np.arange(4), UNTRAINED)
     assert known is not None
     assert torch.isfinite(search.fitted[0][1]).all()
+
+
+def test_a_past_of_its_name_helps_a_constraint() -> None:
+    search, surrogate = _Search(), MetaSurrogate(CellSpace([Node("a", ["u", "v"])]), SMALL)
+    surrogate.metrics = ("accuracy", "ms")
+    both = study(ms=[3.0, -1.0, 0.0, -2.5], watts=[1.0, -1.0, 2.0, 0.0])
+    fit_constraints(search, both, np.arange(4), HelpedMetrics(surrogate, []))
+    assert search.metrics == [1, None]
 
 
 def test_merit_puts_feasible_trials_first_and_then_those_that_violate_least() -> None:

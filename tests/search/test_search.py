@@ -33,8 +33,8 @@ def test_prior_mean_and_fit_are_the_models_on_plain_features(
     # Of equal networks a table holds the first one, whose choices may differ.
     first = features if kind is EvolutionarySearch else search._inputs.features(search.inputs(X))
     expected = first[:, model.features.blocks.predictions].sum(dim=1)
-    torch.testing.assert_close(search.prior_mean(search.inputs(X)), expected)
+    torch.testing.assert_close(search.prior_mean(search.inputs(X), 0), expected)
     plain = model.fit(FeatureInputs(model.features.blocks), first, y)
     torch.testing.assert_close(
-        search.fit(X, y).mean(search.inputs(X)), plain.mean(first), rtol=1e-5, atol=1e-6
+        search.fit(X, y, 0).mean(search.inputs(X)), plain.mean(first), rtol=1e-5, atol=1e-6
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate)
     everything = informed.space.enumerate()
     row = Suggester(informed, None).suggest(study([]), {}, rng())
     search = ExhaustiveSearch(informed.space, informed.study_model(None))
-    predicted = [search.prior_mean(search.inputs(X)) for X in (row[None], everything)]
+    predicted = [search.prior_mean(search.inputs(X), 0) for X in (row[None], everything)]
     assert predicted[0].item() == predicted[1].max().item()
     assert row.sum() >= 7
     fixed = Suggester(informed, None).suggest(study([]), {0: 1}, rng())
@@ -270,10 +271,10 @@ def test_a_long_study_is_fitted_to_the_informative_trials(
     fitted: list[np.ndarray] = []
     real = ExhaustiveSearch.fit
 
-    def fit(self: ExhaustiveSearch, X: np.ndarray, y: torch.Tensor) -> object:
+    def fit(self: ExhaustiveSearch, X: np.ndarray, y: torch.Tensor, *others: Any) -> object:
         fitted.append(X)
         assert len(X) == len(y)
-        return real(self, X, y)
+        return real(self, X, y, *others)
 
     monkeypatch.setattr(ExhaustiveSearch, "fit", fit)
     suggester.suggest(study(X, y), {}, rng())

@@ -61,4 +61,4 @@ def test_memory_has_a_limit(table: Tensor, monkeypatch: pytest.MonkeyPatch) -> N
         found = inputs.correlations(inputs.positions[rows], inputs.positions)
         expected = FeatureInputs(BLOCKS).correlations(table[rows], table)
         torch.testing.assert_close(found, expected)
-        assert len(inputs._kept) <= 5
+        assert len(inputs.kept.positions) <= 5

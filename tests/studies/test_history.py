@@ -145,7 +145,7 @@ def test_unusable_studies_are_counted(space: Space, study_of: Callable[..., Stud
     history = MetaDataset.from_studies(studies, space)
     assert [task.name for task in history.tasks] == ["usable"]
     assert history.left_out == {
-        "multi-objective studies": 1,
+        "multi-objective studies without study.set_metric_names": 1,
         "studies of other spaces": 3,
         "studies with fewer than two usable trials": 1,
     }
@@ -307,16 +307,88 @@ def test_fingerprints_tell_what_is_taught_apart(
 
 
 @pytest.mark.parametrize(
-    "names, metric",
-    [([None, None], None), (["accuracy", None], "accuracy"), (["accuracy", "error"], None)],
+    "names, metrics",
+    [
+        ([None, None], (None,)),
+        (["accuracy", None], ("accuracy",)),
+        (["accuracy", "error"], ("accuracy", "error")),
+        (["accuracy", "error", None], ("accuracy", "error", None)),
+    ],
 )
-def test_the_metric_is_what_all_named_studies_call_it(
-    names: list[str | None], metric: str | None, space: Space, study_of: Callable[..., Study]
+def test_objectives_without_a_name_have_that_of_the_others_if_it_is_one(
+    names: list[str | None],
+    metrics: tuple[str | None, ...],
+    space: Space,
+    study_of: Callable[..., Study],
 ) -> None:
     studies = [study_of(f"{i}", seed=i) for i in range(len(names))]
     for study, name in zip(studies, names, strict=True):
         if name is not None:
             study.set_metric_names([name])
     history = MetaDataset.from_studies(studies, space)
-    assert [task.metric for task in history.tasks] == names
-    assert history.metric == metric
+    assert history.metrics == metrics
+
+
+# --- several metrics ------------------------------------------------------------------------
+
+
+def two_objectives(space: Space, name: str = "both", n: int = 6) -> Study:
+    """Also measures two constraints, all trials but the first."""
+    study = optuna.create_study(study_name=name, directions=["maximize", "minimize"])
+    study.set_metric_names(["accuracy", "latency"])
+    for i, row in enumerate(space.sample(n, np.random.default_rng(3))):
+        trial = create_trial(
+            values=[float(row.sum()), float(i)],
+            params=space.decode(row),
+            distributions=dict(space.distributions()),
+            constraints={"energy": i - 2.0, "latency": i - 3.0} if i else None,
+        )
+        study.add_trial(trial)
+    return study
+
+
+def test_a_study_with_several_objectives_is_a_task_of_each(space: Space) -> None:
+    study = two_objectives(space)
+    accuracy, latency, _ = MetaDataset.from_studies([study], space).tasks
+    assert (accuracy.metric, latency.metric) == ("accuracy", "latency")
+    assert accuracy.y.tolist() == [t.values[0] for t in study.trials]
+    assert latency.y.tolist() == [-t.values[1] for t in study.trials]
+    assert (accuracy.X == latency.X).all()
+
+
+def test_a_constraint_is_a_task_of_the_trials_that_have_it_unless_an_objective_has_its_name(
+    space: Space,
+) -> None:
+    study = two_objectives(space)
+    history = MetaDataset.from_studies([study], space)
+    assert history.metrics == ("accuracy", "latency", "energy")
+    assert history.tasks[2].y.tolist() == [-t.constraints["energy"] for t in study.trials[1:]]
+    assert (history.tasks[0].X[1:] == history.tasks[2].X).all()
+
+
+def test_tasks_of_one_study_are_named_counted_and_left_out_together(
+    space: Space, dataset_of: Callable[[int, float], DatasetSample], study_of: Callable[..., Study]
+) -> None:
+    studies = [two_objectives(space), study_of("one")]
+    datasets = {"both": dataset_of(0, 1.0)}
+    history = MetaDataset.from_studies(studies, space, datasets=datasets)
+    assert history.labels == ["both: accuracy", "both: latency", "both: energy", "one"]
+    assert history.studies == ["both", "one"]
+    assert history.n_trials == 6 + 4
+    assert [task.dataset is not None for task in history.tasks] == [True, True, True, False]
+    assert history.without("both").studies == ["one"]
+    assert [task.name for task in history.of_metric("latency")] == ["both"]
+
+
+def test_copies_have_the_values_of_a_metric_in_common(space: Space) -> None:
+    history = MetaDataset.from_studies([two_objectives(space, name) for name in ("a", "b")], space)
+    assert history.copies("a") == ["b"]
+    apart = [replace(t, y=t.y + 1) if t.name == "b" else t for t in history.tasks]
+    assert MetaDataset(space, tuple(apart)).copies("a") == []
+
+
+def test_what_a_value_is_of_changes_what_is_taught(space: Space) -> None:
+    history = MetaDataset.from_studies([two_objectives(space)], space)
+    first, second, third = history.tasks
+    renamed = MetaDataset(space, (first, replace(second, metric="error"), third))
+    assert renamed.fingerprint != history.fingerprint

@@ -32,3 +32,13 @@ def test_without_a_past_the_prior_mean_is_zero() -> None:
     for blocks in (Blocks.of_widths(6), Blocks.of_widths(2, 4)):
         assert blocks.n_predictions == 0
         assert FeatureInputs(blocks).prior_mean(torch.ones(2, 6)).tolist() == [0, 0]
+
+
+def test_predictions_of_several_metrics_lie_side_by_side() -> None:
+    blocks = Blocks.of_widths(3, 1, 5, (0, 1)).with_metrics([2, 3])
+    first, second = (blocks.of_metric(metric) for metric in (0, 1))
+    assert (first.predictions, second.predictions) == (slice(4, 6), slice(6, 9))
+    assert first.parameters == second.parameters == slice(9, 11)
+    assert (first.n_predictions, second.n_predictions) == (2, 3)
+    alone = Blocks.of_widths(3, 1, 5)
+    assert alone.with_metrics([5]).of_metric(0) == alone

@@ -149,6 +149,6 @@ def test_configuration_chooses_the_model(gp: Any, model: type) -> None:
 
 def test_the_metric_is_in_the_state_only_if_it_is_known(surrogate: MetaSurrogate) -> None:
     assert "metric" not in surrogate.state()
-    assert MetaSurrogate.from_state(surrogate.state()).metric is None
-    surrogate.metric = "accuracy"
-    assert MetaSurrogate.from_state(surrogate.state()).metric == "accuracy"
+    assert MetaSurrogate.from_state(surrogate.state()).metrics == (None,)
+    surrogate.metrics = ("accuracy",)
+    assert MetaSurrogate.from_state(surrogate.state()).metrics == ("accuracy",)

@@ -212,3 +212,37 @@ def test_contradictory_states_are_refused(
     state = fit(surrogate, studies).state()
     with pytest.raises(ValueError, match=r"architectures outside|another shape|not there"):
         PastStudies.from_state({**state, name: change(state[name])}, surrogate.network)
+
+
+# --- several metrics ------------------------------------------------------------------------
+
+
+def test_each_metric_is_predicted_as_if_the_others_were_not_there(
+    surrogate: MetaSurrogate, studies: list[Study]
+) -> None:
+    metrics = (0, 1, 1, 0, 1)
+    network, structure = surrogate.network, surrogate.structure
+    both = PastStudies.fit(network, structure, studies, metrics=metrics)
+    predict, X = PastPredictor(both, network, structure), studies[0][0]
+    encoded, sample = network.encode_architectures(X), studies[1][2]
+    found = predict.predict(encoded, structure(X), predict.weights(sample)).split([2, 3], 1)
+    for metric, columns in enumerate(found):
+        mine = [s for s, of in zip(studies, metrics, strict=True) if of == metric]
+        alone = predictor(surrogate, mine)
+        expected = alone.predict(encoded, structure(X), alone.weights(sample))
+        torch.testing.assert_close(columns, expected)
+        torch.testing.assert_close(
+            predict.relevance(sample)[predict.of_metric(metric)], alone.relevance(sample)
+        )
+
+
+def test_metrics_come_back(surrogate: MetaSurrogate, studies: list[Study]) -> None:
+    network = surrogate.network
+    past = PastStudies.fit(network, surrogate.structure, studies, metrics=(0, 1, 1, 0, 1))
+    state = past.state()
+    assert PastStudies.from_state(state, network).metrics == past.metrics
+    for wrong in ([0, 1], [0, 1, 1, 0, -1]):
+        with pytest.raises(ValueError, match="metrics of other studies"):
+            PastStudies.from_state({**state, "metrics": wrong}, network)
+    del state["metrics"]  # as in earlier versions
+    assert not PastStudies.from_state(state, network).metric_index.any()

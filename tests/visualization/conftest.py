@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import numpy as np
 import optuna
 from optuna.samplers import RandomSampler
@@ -58,15 +60,47 @@ def sampler(surrogate: MetaSurrogate) -> TNASSampler:
 
 def objective_of(space: Space):  # type: ignore[no-untyped-def]
     def objective(trial: Trial) -> float:
-        row = space.encode(space.suggest(trial))
-        return float((row == 2).sum() - 0.2 * row[-1])
+        return value_of(space.encode(space.suggest(trial)))
 
     return objective
+
+
+def value_of(row: np.ndarray) -> float:
+    return float((row == 2).sum() - 0.2 * row[-1])
 
 
 @pytest.fixture(scope="session")
 def study(sampler: TNASSampler, cells: Space) -> Study:
     return search(sampler, objective_of(cells), 12, "maximize")
+
+
+@pytest.fixture(scope="session")
+def knowing_both(surrogate: MetaSurrogate, cells: Space) -> TNASSampler:
+    """Knows past studies of accuracy and of latency, which grows with it."""
+    twin = copy(surrogate)
+    X = cells.sample(60, np.random.default_rng(0))
+    studies = [(X, np.array([value_of(row) for row in X]), None)]
+    studies += [(X, -latency_of(X), None)]
+    twin.past = PastStudies.fit(twin.network, twin.structure, studies, metrics=(0, 1))
+    twin.metrics, twin.warm_starts = ("accuracy", "latency"), 2 * surrogate.warm_starts
+    return TNASSampler(twin, seed=0)
+
+
+def latency_of(X: np.ndarray) -> np.ndarray:
+    return (X == 2).sum(axis=-1) + 0.5 * (X == 3).sum(axis=-1)
+
+
+@pytest.fixture(scope="session")
+def two_objectives(knowing_both: TNASSampler, cells: Space) -> Study:
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=knowing_both)
+    study.set_metric_names(["accuracy", "latency"])
+
+    def objectives(trial: Trial) -> tuple[float, float]:
+        row = cells.encode(cells.suggest(trial))
+        return value_of(row), float(latency_of(row))
+
+    study.optimize(objectives, n_trials=8)
+    return study
 
 
 @pytest.fixture(scope="session")

@@ -13,11 +13,13 @@ import pytest
 
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
+from optuna_tnas.errors import StudyError
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.visualization.data import Architecture
+from optuna_tnas.visualization.data import Fronts
 from optuna_tnas.visualization.data import NO_PAST
 from optuna_tnas.visualization.data import Operations
 from optuna_tnas.visualization.data import OTHERS
@@ -109,6 +111,32 @@ def test_predictions_are_read_or_computed(
 def test_coverage_counts_values_within_two_deviations() -> None:
     found = Predictions(range(4), np.zeros(4), np.ones(4), np.array([-1.9, 0.0, 2.1, 1.0]))
     assert found.covered == 0.75 and "75% of 4" in found.title
+
+
+def test_fronts_hold_what_was_measured_and_what_the_past_predicts(
+    two_objectives: Study, knowing_both: TNASSampler
+) -> None:
+    found = Fronts.of(two_objectives, knowing_both)
+    assert list(found.names) == ["accuracy", "latency"]
+    assert found.values.tolist() == [t.values for t in two_objectives.trials]
+    for predicted, measured in zip(found.predicted.T, found.values.T, strict=True):
+        assert np.corrcoef(predicted, measured)[0, 1] > 0.8  # in the objective's direction
+    best = sorted(tuple(t.values) for t in two_objectives.best_trials)
+    assert sorted(map(tuple, found.front(found.values))) == best
+    assert len(found.random) == 1000
+
+
+def test_an_objective_that_no_past_knows_has_no_prediction(
+    two_objectives: Study, sampler: TNASSampler
+) -> None:
+    found = Fronts.of(two_objectives, sampler)
+    assert np.isfinite(found.predicted[:, 0]).all() and np.isnan(found.predicted[:, 1]).all()
+    assert len(found.front(found.predicted)) == 0
+
+
+def test_fronts_are_of_two_objectives(study: Study, sampler: TNASSampler) -> None:
+    with pytest.raises(StudyError, match=r"1 objectives.*2"):
+        Fronts.of(study, sampler)
 
 
 def test_operations_are_counted_where_they_count(cells: Space) -> None:

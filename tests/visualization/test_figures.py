@@ -20,6 +20,7 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.visualization import plot_architecture
 from optuna_tnas.visualization import plot_parallel_architectures
+from optuna_tnas.visualization import plot_pareto_front
 from optuna_tnas.visualization import plot_prediction
 from optuna_tnas.visualization import plot_similarity
 from optuna_tnas.visualization import plot_sources
@@ -85,6 +86,20 @@ def test_values_and_what_was_expected_are_plotted(study: Study, sampler: TNASSam
     }
     assert dict(zip(points.y, points.x, strict=True)) == expected
     assert tuple(diagonal.x) == tuple(diagonal.y)
+
+
+def test_predicted_and_measured_fronts_are_side_by_side(
+    two_objectives: Study, knowing_both: TNASSampler
+) -> None:
+    figure = plot_pareto_front(two_objectives, knowing_both)
+    *_, line, points = figure.data
+    assert [*zip(points.x, points.y, strict=True)] == [
+        tuple(t.values) for t in two_objectives.trials
+    ]
+    best = {tuple(t.values) for t in two_objectives.best_trials}
+    assert {*zip(line.x, line.y, strict=True)} == best
+    assert points.xaxis == "x2" and figure.layout.xaxis2.title.text == "accuracy"
+    json.loads(figure.to_json())
 
 
 def test_the_better_the_darker(study: Study, cells: Space) -> None:

@@ -68,6 +68,18 @@ def test_predictions_are_where_plotly_has_them(study: Study, sampler: TNASSample
     np.testing.assert_allclose(offsets, np.stack([points.x, points.y], axis=1))
 
 
+def test_fronts_are_where_plotly_has_them(
+    two_objectives: Study, knowing_both: TNASSampler
+) -> None:
+    figure = visualization.plot_pareto_front(two_objectives, knowing_both)
+    drawn = twins.plot_pareto_front(two_objectives, knowing_both)
+    for axes, points in zip(drawn, (figure.data[2], figure.data[4]), strict=True):
+        offsets = np.asarray(axes.collections[-1].get_offsets())
+        np.testing.assert_allclose(offsets, np.stack([points.x, points.y], axis=1))
+    content = BytesIO()
+    drawn[0].figure.savefig(content, format="png")
+
+
 def test_drawings_for_files_are_none_of_pyplots() -> None:
     space = NASBench201Space()
     twins.architecture_figure(space, space.decode(np.array([1, 1, 1, 1, 1, 1])))
