@@ -1,16 +1,25 @@
 """Does it pay to learn from unfinished trainings? Regret by the cost of training.
 
     python -m benchmarks.questions.unfinished --target all --seeds 10 --out unfinished.jsonl
+    python -m benchmarks.questions.unfinished --space imagesets --target sklearn_digits,semeion \
+        --methods tnas,tnas:model --seeds 10 --out curves.jsonl
 
-NAS-Bench-201's cells: a trial reports the validation accuracy of a training of 12 epochs (step
-12), which costs 6 % of one of 200 epochs, and then, unless it is pruned, trains for 200 epochs
-anew: the table's two trainings are two. So a completed trial costs 1.06, and 1 where nothing is
-reported. ``SAMPLER`` alone reports nothing. After a colon comes what prunes: ``model`` is
-``TNASPruner``, ``halving``, ``hyperband`` and ``median`` are Optuna's pruners. A third word
-``ignored`` is a sampler that does not consider pruned trials. ``random:screened`` spends half of
-each budget on trainings of 12 epochs of random cells and trains the best of them.
+``nasbench201``: a trial reports the validation accuracy of a training of 12 epochs (step 12),
+which costs 6 % of one of 200 epochs, and then, unless it is pruned, trains for 200 epochs anew:
+the table's two trainings are two. So a completed trial costs 1.06, and 1 where nothing is
+reported. The past is what ``benchmarks.run`` gives: completed trials of the other tasks, without
+reports.
 
-The past is what ``benchmarks.run`` gives: completed trials of the other tasks, without reports.
+``imagesets``: the package's history, 100 cells of each image set that were really trained for four
+epochs. A trial reports the log loss after each epoch, which costs a quarter of a training. The
+past are the other image sets, with their reports; the search is among the target's 100 cells.
+Samplers that cannot be restricted to them are left out: ``random`` draws of them.
+
+``SAMPLER`` alone reports nothing. After a colon comes what prunes: ``model`` is ``TNASPruner``,
+``halving``, ``hyperband`` and ``median`` are Optuna's pruners. A third word ``ignored`` is a
+sampler that does not consider pruned trials. ``random:screened`` spends half of each budget on
+trainings to the first report of random cells and trains the best of them.
+
 The file is as ``benchmarks.run`` writes it, for ``benchmarks.report``: a record's ``trial`` is the
 cost, in trainings, less 1; until a trial is completed the regret is 1. At the end a table of mean
 regrets and of trials begun and completed is printed, with the intervals of the difference to the
@@ -44,6 +53,7 @@ from benchmarks import tasks
 from benchmarks.common import markdown
 from benchmarks.past_settings import PastSetting
 from benchmarks.peers._meta import meta_trained
+from benchmarks.questions import dataset_encoder
 from benchmarks.report import statistics
 from benchmarks.run import read_records
 from benchmarks.run import Record
@@ -52,39 +62,90 @@ from benchmarks.run import Search
 from benchmarks.run import setting_of
 from benchmarks.tasks import Measurement
 from benchmarks.tasks import reading
+from benchmarks.tasks import SearchTask
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASPruner
 from optuna_tnas import TNASSampler
+from optuna_tnas.spaces import Space
+from optuna_tnas.spaces import SubsetSpace
+from optuna_tnas.studies.history import Task
 
 
-FAMILY = "nasbench201"
+SPACES = ("nasbench201", "imagesets")
 BUDGETS = (2, 5, 10, 20, 50)
 METHODS = (
-    "tnas,tnas:model,tnas:halving,tnas:halving:ignored,tnas_untrained,tnas_untrained:model,"
-    "tnas_untrained:halving,tnas_untrained:halving:ignored,tpe:hyperband,random:hyperband,"
-    "tpe:median,gp,gp:median,random:screened"
+    "tnas,tnas:model,tnas:halving,tnas_untrained,tnas_untrained:model,tnas_untrained:halving,"
+    "tnas_untrained:halving:ignored,tpe:hyperband,random:hyperband,tpe:median,gp,gp:median,"
+    "random:screened"
 )
-STEP, LAST = 12, 200
-SHARE = STEP / LAST  # of a training's cost
 _ROUNDING = 1e-9
 
 
+@dataclass(frozen=True)
+class Trainings:
+    """What trainings on one data set cost, report and give.
+
+    Attributes:
+        space: The architectures that are searched.
+        task: Looks final values up.
+        steps: When trials report.
+        costs: Of each report beyond the one before, in whole trainings.
+        rest: Cost from the last report to the value, and of a training without reports: 1.
+        reports: ``steps x networks``.
+    """
+
+    space: Space
+    task: SearchTask
+    steps: tuple[int, ...]
+    costs: tuple[float, ...]
+    rest: float
+    reports: np.ndarray
+
+
 @cache
-def reports(target: str) -> np.ndarray:
-    """Read what trials report at step 12, by network."""
-    return np.asarray(reading.table("nasbench201")[f"{target}_val_{STEP}"], dtype=np.float64)
+def trainings(space: str, target: str) -> Trainings:
+    """Load the trainings of a target."""
+    return _of_image_set(image_set(target)) if space == "imagesets" else _of_table(target)
 
 
-def pruner_of(name: str, sampler: BaseSampler) -> BasePruner:
-    """Make a pruner."""
+def _of_table(target: str) -> Trainings:
+    family = tasks.load("nasbench201")
+    report = np.asarray(reading.table("nasbench201")[f"{target}_val_12"], dtype=np.float64)
+    return Trainings(family.space, family.tasks[target], (12,), (0.06,), 1.0, report[None])
+
+
+def image_set(target: str) -> Task:
+    """Take an image set of the package's history."""
+    return next(task for task in dataset_encoder.history().tasks if task.name == target)
+
+
+def _of_image_set(past: Task) -> Trainings:
+    curves = [curve.reports for curve in past.curves if curve is not None]
+    steps = tuple(curves[0])
+    reports = np.array([[curve[step] for curve in curves] for step in steps])
+    space = SubsetSpace.of(dataset_encoder.history().space, past.X)
+    task = dataset_encoder.MeasuredTask(past)
+    return Trainings(space, task, steps, len(steps) * (1 / len(steps),), 0.0, reports)
+
+
+def targets_of(space: str) -> list[str]:
+    """List the targets of a space."""
+    if space == "imagesets":
+        return [task.name for task in dataset_encoder.history().tasks]
+    return list(tasks.load("nasbench201").tasks)
+
+
+def pruner_of(name: str, sampler: BaseSampler, steps: Sequence[int]) -> BasePruner:
+    """Make a pruner for trials that report at these steps, or at the first and end at the last."""
     if name == "model":
         assert isinstance(sampler, TNASSampler)
         return TNASPruner(sampler)
+    first, last = steps[0], steps[-1] if len(steps) > 1 else 200
     pruners: Mapping[str, Callable[[], BasePruner]] = {
         "": NopPruner,
         "median": MedianPruner,
-        "halving": lambda: SuccessiveHalvingPruner(min_resource=STEP),
-        "hyperband": lambda: HyperbandPruner(min_resource=STEP, max_resource=LAST),
+        "halving": lambda: SuccessiveHalvingPruner(min_resource=first),
+        "hyperband": lambda: HyperbandPruner(min_resource=first, max_resource=last),
     }
     return pruners[name]()
 
@@ -92,15 +153,38 @@ def pruner_of(name: str, sampler: BaseSampler) -> BasePruner:
 def sampler_of(search: Search) -> BaseSampler:
     """Make the sampler of a method."""
     name, _, how = search.method.partition(":")
+    considered = not how.endswith("ignored")
+    if search.space == "imagesets":
+        return _among_measured(search, name, considered)
     if name not in ("tnas", "tnas_untrained"):
         return peers.make(name, setting_of(search))
+    space = tasks.load(search.space).space
+    untrained = name == "tnas_untrained"
     surrogate = (
-        meta_trained(setting_of(search), "default")
-        if name == "tnas"
-        else MetaSurrogate(tasks.load(FAMILY).space, seed=search.seed)
+        MetaSurrogate(space, seed=search.seed)
+        if untrained
+        else meta_trained(setting_of(search), "default")
     )
-    considered = not how.endswith("ignored")
     return TNASSampler(surrogate, seed=search.seed, consider_pruned_trials=considered)
+
+
+def _among_measured(search: Search, name: str, considered: bool) -> BaseSampler:
+    """Make a sampler of an image set's cells."""
+    past = image_set(search.target)
+    if name not in ("tnas", "tnas_untrained", "random"):
+        raise ValueError(f"{name} cannot be restricted to the cells that were trained")
+    learned = (
+        dataset_encoder.learned(replace(search, method="dataset_encoder"))
+        if name == "tnas"
+        else MetaSurrogate(dataset_encoder.history().space, seed=search.seed)
+    )
+    return TNASSampler(
+        learned.restricted_to(past.X),
+        dataset=past.dataset,
+        seed=search.seed,
+        consider_pruned_trials=considered,
+        n_startup_trials=10**9 if name == "random" else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -108,7 +192,7 @@ class Progress:
     """Where a search stands.
 
     Attributes:
-        cost: What was spent, in trainings of 200 epochs.
+        cost: What was spent, in whole trainings.
         begun: How many trials.
         completed: How many of them were trained to the end.
         best: The one of these with the best value; None before there is one.
@@ -132,35 +216,45 @@ class Progress:
 
 def states(search: Search) -> Iterator[Progress]:
     """Run trial after trial; yield each one's end."""
-    family = tasks.load(FAMILY)
-    task, report = family.tasks[search.target], reports(search.target)
+    at_hand = trainings(search.space, search.target)
     sampler, at = sampler_of(search), Progress()
-    pruner = pruner_of((search.method + ":").split(":")[1], sampler)
-    study = optuna.create_study(direction="maximize", sampler=sampler, pruner=pruner)
+    pruner = pruner_of((search.method + ":").split(":")[1], sampler, at_hand.steps)
+    study = optuna.create_study(
+        study_name=f"{search.seed}",  # Hyperband's brackets depend on it
+        direction="maximize",
+        sampler=sampler,
+        pruner=pruner,
+    )
     while True:
         trial = study.ask()
-        found = task.evaluate(family.space.encode(family.space.suggest(trial)))
+        found = at_hand.task.evaluate(at_hand.space.encode(at_hand.space.suggest(trial)))
         at = at.spent(0.0, begun=1)
+        cost, pruned = 1.0, False
         if ":" in search.method:
-            at = at.spent(SHARE)
-            trial.report(float(report[found.network]), STEP)
-            if trial.should_prune():
-                study.tell(trial, state=TrialState.PRUNED)
-                yield at
-                continue
-        study.tell(trial, found.value)
-        at = at.spent(1.0).with_completed(found)
+            cost, pruned = _train(trial, at_hand, found.network)
+        study.tell(trial, None if pruned else found.value, TrialState.PRUNED if pruned else None)
+        at = at.spent(cost) if pruned else at.spent(cost).with_completed(found)
         yield at
 
 
+def _train(trial: optuna.Trial, at_hand: Trainings, network: int) -> tuple[float, bool]:
+    """Report at each step; return the cost, and whether the trial was pruned."""
+    cost = 0.0
+    for step, share, reports in zip(at_hand.steps, at_hand.costs, at_hand.reports, strict=True):
+        cost += share
+        trial.report(float(reports[network]), step)
+        if trial.should_prune():
+            return cost, True
+    return cost + at_hand.rest, False
+
+
 def screened(search: Search, budget: int) -> Progress:
-    """Train random cells for 12 epochs for half of the budget, then the best of them."""
-    family = tasks.load(FAMILY)
-    n_screened, n_trained = int(budget / 2 / SHARE), budget // 2
-    rows = family.space.sample(n_screened, np.random.default_rng(search.seed))
-    found = [family.tasks[search.target].evaluate(row) for row in rows]
-    report = reports(search.target)
-    found.sort(key=lambda one: -report[one.network])
+    """Train random cells to the first report for half of the budget, then the best of them."""
+    at_hand = trainings(search.space, search.target)
+    n_screened, n_trained = int(budget / 2 / at_hand.costs[0]), budget // 2
+    rows = at_hand.space.sample(n_screened, np.random.default_rng(search.seed))
+    found = [at_hand.task.evaluate(row) for row in np.unique(rows, axis=0)]
+    found.sort(key=lambda one: -at_hand.reports[0][one.network])
     at = Progress(budget, n_screened)
     for one in found[:n_trained]:
         at = at.with_completed(one)
@@ -183,7 +277,7 @@ def run_search(search: Search) -> list[Record]:
 
 
 def _record(search: Search, budget: int, at: Progress) -> Record:
-    task = tasks.load(FAMILY).tasks[search.target]
+    task = trainings(search.space, search.target).task
     regret = 1.0 if at.best is None else tasks.regret(task, at.best.true)
     return {
         **search.key,
@@ -244,7 +338,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--target", default="all", help="c10, c100, in16, with commas, or all")
+    add("--space", choices=SPACES, default="nasbench201")
+    add("--target", default="all", help="tasks to search on, with commas, or all")
     add("--methods", default=METHODS, help="SAMPLER, SAMPLER:PRUNER or SAMPLER:PRUNER:ignored")
     add("--first-seed", type=int, default=0)
     add("--seeds", type=int, default=10, help="searches per method and task")
@@ -252,17 +347,18 @@ def main() -> None:
     add("--jobs", type=int, default=1, help="processes of one thread each")
     a = parser.parse_args()
     methods = a.methods.split(",")
-    targets = list(tasks.load(FAMILY).tasks) if a.target == "all" else a.target.split(",")
+    targets = targets_of(a.space) if a.target == "all" else a.target.split(",")
     cache = a.out.with_suffix(".meta")
     searches = [
-        Search(FAMILY, target, method, seed, PastSetting(), max(BUDGETS), cache)
+        Search(a.space, target, method, seed, PastSetting(), max(BUDGETS), cache)
         for seed in range(a.first_seed, a.first_seed + a.seeds)
         for target in targets
         for method in methods
     ]
     run(searches, a.out, a.jobs, run_search)
     heads = ["method", "seeds", *map(str, BUDGETS), "begun / completed"]
-    print("\n".join(markdown.table(heads, rows(read_records(a.out), methods))))
+    records = [r for r in read_records(a.out) if r["space"] == a.space]
+    print("\n".join(markdown.table(heads, rows(records, methods))))
 
 
 if __name__ == "__main__":

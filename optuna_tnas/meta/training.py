@@ -29,6 +29,7 @@ from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.past import PastStudies
+from optuna_tnas.surrogate.unfinished import Agreement
 
 
 # With fewer tasks, early stopping watches held-out trials instead of held-out tasks.
@@ -92,6 +93,8 @@ def train(
             surrogate.past = past_studies(surrogate, history)
         surrogate.metrics = history.metrics
         surrogate.warm_starts = choose_warm_starts(surrogate, history)
+    with_curves = [(task.curves, task.y) for task in history.tasks if task.curves]
+    surrogate.agreement = Agreement.of(with_curves)
     surrogate.provenance = {
         "tasks": dict(zip(history.labels, [len(t.y) for t in history.tasks], strict=True)),
         "trials": history.n_trials,

@@ -109,7 +109,7 @@ class Suggester:
     ) -> None:
         self.surrogate = surrogate
         considered = learns_from_unfinished and surrogate.config.learns_from_unfinished
-        self._unfinished = UnfinishedTrials(considered)
+        self._unfinished = UnfinishedTrials(considered, surrogate.agreement)
         self._known_features = known
         self.dataset = dataset
         self.acquisition_name: AcquisitionName = acquisition

@@ -12,7 +12,9 @@ from torch import Tensor
 from optuna_tnas.search.informative import informative
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.outcomes import scale_labels
+from optuna_tnas.surrogate.unfinished import Agreement
 from optuna_tnas.surrogate.unfinished import estimates
+from optuna_tnas.surrogate.unfinished import UNKNOWN
 
 
 _logger = get_logger(f"optuna.{__name__}")
@@ -49,10 +51,11 @@ class UnfinishedTrials:
 
     Args:
         considered: Whether it does.
+        agreement: Of reports with final outcomes, in past studies.
     """
 
-    def __init__(self, considered: bool) -> None:
-        self.considered = considered
+    def __init__(self, considered: bool, agreement: Agreement = UNKNOWN) -> None:
+        self.considered, self._agreement = considered, agreement
         self._has_warned = False
 
     def outcomes(self, study: Observations, kept: np.ndarray) -> Outcomes:
@@ -66,10 +69,11 @@ class UnfinishedTrials:
         completed = Outcomes(study.X[kept], torch.from_numpy(scaled[kept]))
         if study.curves is None or not self.considered:
             return completed
-        told = estimates(study.curves.unfinished, study.curves.completed, scaled)
+        curves = study.curves
+        told = estimates(curves.unfinished, curves.completed, scaled, self._agreement)
         self._warn_if(told.reversed)
         told = told.at(informative(told.values))
-        return completed.with_measured(study.curves.X[told.positions], told.values, told.noise)
+        return completed.with_measured(curves.X[told.positions], told.values, told.noise)
 
     def _warn_if(self, is_reversed: bool) -> None:
         if is_reversed and not self._has_warned:

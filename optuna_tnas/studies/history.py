@@ -30,6 +30,7 @@ from optuna_tnas.spaces.hyperparameters import contradictory
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
+from optuna_tnas.studies.curves import Curve
 from optuna_tnas.studies.frames import read_frame
 from optuna_tnas.studies.storage import open_storage
 from optuna_tnas.studies.trials import all_values
@@ -57,6 +58,7 @@ class Task:
         hyperparameters: Their distributions.
         metric: The objective's name, as ``study.set_metric_names`` has it, or the constraint's;
             None without one.
+        curves: What the ``n`` trials reported on the way, None where nothing; empty if none did.
     """
 
     name: str
@@ -66,6 +68,7 @@ class Task:
     params: Sequence[Mapping[str, Any]] = ()
     hyperparameters: Hyperparameters = NONE
     metric: str | None = None
+    curves: Sequence[Curve | None] = ()
 
     def coordinates(self, hyperparameters: Hyperparameters) -> np.ndarray:
         """Convert the trials' hyper-parameters: ``n x H``, NaN for what is missing."""
@@ -329,6 +332,9 @@ def _read(study: Study, space: Space, left_out: Counter[str]) -> list[Task]:
     metrics = metrics_of(study)
     columns = np.ascontiguousarray(all_values(completed, metrics).T)
     tasks = [replace(whole, y=y, metric=m.name) for m, y in zip(metrics, columns, strict=True)]
+    if len(metrics) == 1 and any(trial.intermediate_values for trial in completed):
+        curves = [Curve.of(trial, metrics[0].sign) for trial in completed]
+        tasks = [replace(tasks[0], curves=curves)]
     constraints = FinishedTrials().constraints(study, completed)
     others = constraints.keys() - {metric.name for metric in metrics}
     measured = [_constraint_task(whole, name, constraints[name]) for name in sorted(others)]

@@ -41,6 +41,8 @@ from optuna_tnas.surrogate.past import PastStudies
 from optuna_tnas.surrogate.study_model import Features
 from optuna_tnas.surrogate.study_model import StudyModel
 from optuna_tnas.surrogate.transfer import TransferModel
+from optuna_tnas.surrogate.unfinished import Agreement
+from optuna_tnas.surrogate.unfinished import UNKNOWN
 
 
 _MAX_PAST_ROWS = 1000
@@ -89,6 +91,7 @@ class MetaSurrogate:
         metrics: Names of what the past studies' values are of, None where it is not known.
         warm_starts: ``w x P`` int64 for each metric, architectures to begin a search with, best
             first.
+        agreement: Of reports of unfinished trainings with final outcomes.
         model: Builds the model of a study.
         provenance: Plain data on the origin of the weights.
     """
@@ -108,6 +111,7 @@ class MetaSurrogate:
         self.metrics: tuple[str | None, ...] = (None,)
         none = np.empty((0, len(space.parameters)), dtype=np.int64)
         self.warm_starts: tuple[np.ndarray, ...] = (none,)
+        self.agreement = UNKNOWN
         self.model: ModelOf = MODELS[self.config.gp]
         self.provenance: dict[str, Any] = {}
 
@@ -277,6 +281,7 @@ class MetaSurrogate:
             "weights": weights,
             "metrics": [(name, torch.from_numpy(X)) for name, X in metrics],
             "past": None if self.past is None else self.past.state(),
+            "agreement": self.agreement.state(),
             "provenance": self.provenance,
         }
 
@@ -299,6 +304,8 @@ class MetaSurrogate:
         surrogate.warm_starts = tuple(checked_rows(X.numpy(), space) for _, X in metrics)
         if state["past"] is not None:
             surrogate.past = PastStudies.from_state(state["past"], surrogate.network)
+        if "agreement" in state:  # not in version 3
+            surrogate.agreement = Agreement.from_state(state["agreement"])
         surrogate.provenance = dict(state["provenance"])
         surrogate._check_finite()
         surrogate._check_metrics()
