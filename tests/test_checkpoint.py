@@ -372,7 +372,8 @@ def test_other_versions_are_refused(path: Path, content: dict[str, Any], version
 
 
 @pytest.mark.parametrize(
-    "key", ["space", "config", "n_features", "weights", "metrics", "past", "provenance"]
+    "key",
+    ["space", "config", "n_features", "weights", "metrics", "past", "agreement", "provenance"],
 )
 def test_incomplete_content_is_refused(path: Path, content: dict[str, Any], key: str) -> None:
     torch.save({k: v for k, v in content.items() if k != key}, path)

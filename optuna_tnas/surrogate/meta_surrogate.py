@@ -304,7 +304,7 @@ class MetaSurrogate:
         surrogate.warm_starts = tuple(checked_rows(X.numpy(), space) for _, X in metrics)
         if state["past"] is not None:
             surrogate.past = PastStudies.from_state(state["past"], surrogate.network)
-        if "agreement" in state:  # not in version 3
+        if "metrics" in state:  # version 3 has neither
             surrogate.agreement = Agreement.from_state(state["agreement"])
         surrogate.provenance = dict(state["provenance"])
         surrogate._check_finite()

@@ -91,7 +91,7 @@ class Agreement:
         )
         if shares.shape != correlations.shape or shares.ndim != 1:
             raise ValueError("shares and correlations of different number")
-        if not ((np.diff(shares) > 0).all() and (np.abs(correlations) <= 1).all()):
+        if not ((np.diff([0.0, *shares]) > 0).all() and (np.abs(correlations) <= 1).all()):
             raise ValueError("shares that do not ascend, or correlations beyond 1")
         return cls(shares, correlations)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import count
+from pathlib import Path
 
 from gpytorch.distributions import MultivariateNormal
 from gpytorch.mlls import ExactMarginalLogLikelihood
@@ -26,6 +27,7 @@ from optuna_tnas.meta.training import Pairs
 from optuna_tnas.meta.training import reptile
 from optuna_tnas.meta.training import sample_batch
 from optuna_tnas.spaces import Space
+from optuna_tnas.studies.curves import Curve
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.features import LatentMap
@@ -34,6 +36,9 @@ from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.paper import paper_gp
+from optuna_tnas.surrogate.unfinished import Agreement
+from optuna_tnas.surrogate.unfinished import UNKNOWN
+from tests.small_config import BRIEF
 
 
 TaskOf = Callable[..., Task]
@@ -439,3 +444,20 @@ def test_data_sets_of_different_width_are_refused(
 def test_unknown_preset_is_refused(plain: MetaDataset) -> None:
     with pytest.raises(OptunaTNASError, match=r"'fast'.*default.*paper"):
         meta_train(plain, preset="fast")
+
+
+def test_how_far_reports_agree_is_learned_and_kept(plain: MetaDataset, tmp_path: Path) -> None:
+    def with_curves(task: Task) -> Task:
+        return replace(
+            task, curves=[Curve({1: y * (-1) ** i, 4: y}) for i, y in enumerate(task.y)]
+        )
+
+    history = replace(plain, tasks=tuple(map(with_curves, plain.tasks)))
+    meta = meta_train(history, config=BRIEF, seed=0, progress=False)
+    expected = Agreement.of((task.curves, task.y) for task in history.tasks)
+    assert meta.agreement.state() == expected.state() != UNKNOWN.state()
+    meta.save(tmp_path / "meta.pt")
+    assert MetaSurrogate.load(tmp_path / "meta.pt").agreement.state() == expected.state()
+    without = meta_train(plain, config=BRIEF, seed=0, progress=False)
+    assert without.agreement.state() == UNKNOWN.state()
+    assert torch.equal(weights(without), weights(meta))

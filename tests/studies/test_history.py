@@ -392,3 +392,28 @@ def test_what_a_value_is_of_changes_what_is_taught(space: Space) -> None:
     first, second, third = history.tasks
     renamed = MetaDataset(space, (first, replace(second, metric="error"), third))
     assert renamed.fingerprint != history.fingerprint
+
+
+@pytest.mark.parametrize("direction", ["maximize", "minimize"])
+def test_reports_of_completed_trials_are_kept(space: Space, direction: str) -> None:
+    study = optuna.create_study(study_name="a", direction=direction)
+    distributions = dict(space.distributions())
+    for i, row in enumerate(space.sample(4, np.random.default_rng(0))):
+        study.add_trial(
+            create_trial(
+                params=space.decode(row),
+                distributions=distributions,
+                value=float(i) if i != 1 else None,
+                state=TrialState.COMPLETE if i != 1 else TrialState.PRUNED,
+                intermediate_values={} if i == 2 else {2: i + 0.5, 1: float(i)},
+            )
+        )
+    (task,) = MetaDataset.from_studies([study], space).tasks
+    sign = 1 if direction == "maximize" else -1
+    found = [None if curve is None else dict(curve.reports) for curve in task.curves]
+    assert found == [{1: 0.0, 2: sign * 0.5}, None, {1: sign * 3.0, 2: sign * 3.5}]
+
+
+def test_without_reports_there_are_no_curves(space: Space, study_of: Callable[..., Study]) -> None:
+    (task,) = MetaDataset.from_studies([study_of("a")], space).tasks
+    assert len(task.curves) == 0

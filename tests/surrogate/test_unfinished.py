@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 
 from optuna_tnas.studies.curves import Curve
+from optuna_tnas.surrogate.unfinished import Agreement
 from optuna_tnas.surrogate.unfinished import Estimates
 from optuna_tnas.surrogate.unfinished import estimates
+from optuna_tnas.surrogate.unfinished import UNKNOWN
 
 
 def simulated(n: int, correlation: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -115,3 +117,77 @@ def test_some_can_be_taken() -> None:
     some = found.at(np.array(chosen))
     assert np.array_equal(some.positions, chosen)
     assert np.array_equal(some.values, found.values[chosen])
+
+
+# --- what past studies tell -----------------------------------------------------------------
+
+
+def past_study(
+    n: int, correlations: dict[int, float], seed: int = 0
+) -> tuple[list[Curve | None], np.ndarray]:
+    """Curves whose report at a step has that correlation with the outcome; the last one is it."""
+    rng = np.random.default_rng(seed)
+    v = rng.standard_normal(n)
+    rows = {
+        step: r * v + np.sqrt(1 - r**2) * rng.standard_normal(n)
+        for step, r in correlations.items()
+    }
+    end = 2 * max(correlations)
+    return [Curve({**{s: x[i] for s, x in rows.items()}, end: v[i]}) for i in range(n)], v
+
+
+def test_correlations_of_past_studies_are_found_by_the_share_of_a_training() -> None:
+    studies = [past_study(400, {10: 0.3, 20: 0.8}, seed) for seed in range(3)]
+    found = Agreement.of(studies)
+    assert found.shares.tolist() == [0.25, 0.5]
+    assert found.correlations == pytest.approx([0.3, 0.8], abs=0.06)
+    assert found.at(0.01) == found.at(0.25) < found.at(0.4) < found.at(0.5) == found.at(1.0)
+
+
+def test_lengths_and_units_of_past_studies_do_not_matter() -> None:
+    curves, v = past_study(50, {10: 0.6})
+    known = [c.reports for c in curves if c is not None]
+    other = [Curve({7 * s: np.exp(y) for s, y in c.items()}) for c in known]
+    one, two = (Agreement.of([(c, v)]) for c in (curves, other))
+    assert one.state() == two.state()
+
+
+def test_few_or_constant_reports_tell_nothing() -> None:
+    curves, v = past_study(7, {10: 0.6})
+    constant = [Curve({1: 1.0, 2: float(i)}) for i in range(20)]
+    found = Agreement.of([(curves, v), (constant, np.arange(20.0)), ([None] * 9, np.arange(9.0))])
+    assert len(found.shares) == 0 and found.state() == UNKNOWN.state()
+
+
+def test_reports_that_are_the_outcome_are_no_certainty() -> None:
+    same = [Curve({1: float(i), 2: float(i)}) for i in range(20)]
+    found = Agreement.of([(same, np.arange(20.0))])
+    assert found.correlations.max() < 1
+
+
+def test_the_past_tells_how_much_a_first_report_counts() -> None:
+    unfinished, done = curves(np.array([0.3, 0.1, 0.2]), step=1), [Curve({1: 0.0, 4: 0.0})]
+    noise = [
+        estimates(unfinished, done, np.zeros(1), Agreement(np.array([0.25]), np.array([r]))).noise
+        for r in (0.3, 0.9)
+    ]
+    assert noise[0].min() > 3 * noise[1].max()
+
+
+def test_an_agreement_is_restored_from_its_state() -> None:
+    found = Agreement.of([past_study(50, {10: 0.6, 30: 0.9})])
+    assert Agreement.from_state(found.state()).state() == found.state()
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {"shares": [0.5], "correlations": []},
+        {"shares": [0.5, 0.2], "correlations": [0.1, 0.2]},
+        {"shares": [0.5], "correlations": [1.5]},
+        {"shares": [float("nan")], "correlations": [float("nan")]},
+    ],
+)
+def test_impossible_states_are_refused(state: dict[str, list[float]]) -> None:
+    with pytest.raises(ValueError, match="shares"):
+        Agreement.from_state(state)
