@@ -6,7 +6,7 @@
 
 ``nasbench201``: a trial reports the validation accuracy of a training of 12 epochs (step 12),
 which costs 6 % of one of 200 epochs, and then, unless it is pruned, trains for 200 epochs anew:
-the table's two trainings are two. So a completed trial costs 1.06, and 1 where nothing is
+the table's two trainings are two, and reports the end (step 200). So a completed trial costs 1.06, and 1 where nothing is
 reported. The past is what ``benchmarks.run`` gives: completed trials of the other tasks, without
 reports.
 
@@ -90,7 +90,8 @@ class Trainings:
         task: Looks final values up.
         steps: When trials report.
         costs: Of each report beyond the one before, in whole trainings.
-        rest: Cost from the last report to the value, and of a training without reports: 1.
+        rest: Cost from the last of these reports to the end.
+        end: The last step, where the final value is reported.
         reports: ``steps x networks``.
     """
 
@@ -99,6 +100,7 @@ class Trainings:
     steps: tuple[int, ...]
     costs: tuple[float, ...]
     rest: float
+    end: int
     reports: np.ndarray
 
 
@@ -111,7 +113,7 @@ def trainings(space: str, target: str) -> Trainings:
 def _of_table(target: str) -> Trainings:
     family = tasks.load("nasbench201")
     report = np.asarray(reading.table("nasbench201")[f"{target}_val_12"], dtype=np.float64)
-    return Trainings(family.space, family.tasks[target], (12,), (0.06,), 1.0, report[None])
+    return Trainings(family.space, family.tasks[target], (12,), (0.06,), 1.0, 200, report[None])
 
 
 def image_set(target: str) -> Task:
@@ -121,11 +123,11 @@ def image_set(target: str) -> Task:
 
 def _of_image_set(past: Task) -> Trainings:
     curves = [curve.reports for curve in past.curves if curve is not None]
-    steps = tuple(curves[0])
+    *steps, end = curves[0]
     reports = np.array([[curve[step] for curve in curves] for step in steps])
     space = SubsetSpace.of(dataset_encoder.history().space, past.X)
     task = dataset_encoder.MeasuredTask(past)
-    return Trainings(space, task, steps, len(steps) * (1 / len(steps),), 0.0, reports)
+    return Trainings(space, task, tuple(steps), len(steps) * (1 / end,), 1 / end, end, reports)
 
 
 def targets_of(space: str) -> list[str]:
@@ -135,12 +137,11 @@ def targets_of(space: str) -> list[str]:
     return list(tasks.load("nasbench201").tasks)
 
 
-def pruner_of(name: str, sampler: BaseSampler, steps: Sequence[int]) -> BasePruner:
-    """Make a pruner for trials that report at these steps, or at the first and end at the last."""
+def pruner_of(name: str, sampler: BaseSampler, first: int, last: int) -> BasePruner:
+    """Make a pruner for trials that report from the first to the last step."""
     if name == "model":
         assert isinstance(sampler, TNASSampler)
         return TNASPruner(sampler)
-    first, last = steps[0], steps[-1] if len(steps) > 1 else 200
     pruners: Mapping[str, Callable[[], BasePruner]] = {
         "": NopPruner,
         "median": MedianPruner,
@@ -218,7 +219,8 @@ def states(search: Search) -> Iterator[Progress]:
     """Run trial after trial; yield each one's end."""
     at_hand = trainings(search.space, search.target)
     sampler, at = sampler_of(search), Progress()
-    pruner = pruner_of((search.method + ":").split(":")[1], sampler, at_hand.steps)
+    name = (search.method + ":").split(":")[1]
+    pruner = pruner_of(name, sampler, at_hand.steps[0], at_hand.end)
     study = optuna.create_study(
         study_name=f"{search.seed}",  # Hyperband's brackets depend on it
         direction="maximize",
@@ -231,20 +233,21 @@ def states(search: Search) -> Iterator[Progress]:
         at = at.spent(0.0, begun=1)
         cost, pruned = 1.0, False
         if ":" in search.method:
-            cost, pruned = _train(trial, at_hand, found.network)
+            cost, pruned = _train(trial, at_hand, found)
         study.tell(trial, None if pruned else found.value, TrialState.PRUNED if pruned else None)
         at = at.spent(cost) if pruned else at.spent(cost).with_completed(found)
         yield at
 
 
-def _train(trial: optuna.Trial, at_hand: Trainings, network: int) -> tuple[float, bool]:
+def _train(trial: optuna.Trial, at_hand: Trainings, found: Measurement) -> tuple[float, bool]:
     """Report at each step; return the cost, and whether the trial was pruned."""
     cost = 0.0
     for step, share, reports in zip(at_hand.steps, at_hand.costs, at_hand.reports, strict=True):
         cost += share
-        trial.report(float(reports[network]), step)
+        trial.report(float(reports[found.network]), step)
         if trial.should_prune():
             return cost, True
+    trial.report(found.value, at_hand.end)
     return cost + at_hand.rest, False
 
 

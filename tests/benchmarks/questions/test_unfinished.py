@@ -28,9 +28,10 @@ TABLE = Trainings(
     steps=(12,),
     costs=(0.06,),
     rest=1.0,
+    end=200,
     reports=VALUE[None],
 )
-HONEST = Trainings(SPACE, TABLE.task, (1, 2, 4), (0.25, 0.25, 0.5), 0.0, np.stack([VALUE] * 3))
+HONEST = Trainings(SPACE, TABLE.task, (1, 2), (0.25, 0.25), 0.5, 4, np.stack([VALUE] * 2))
 
 
 @pytest.fixture(autouse=True)
@@ -118,8 +119,9 @@ def test_the_table_is_read() -> None:
 
 def test_image_sets_have_a_report_after_each_epoch() -> None:
     found = unfinished.trainings("imagesets", "sklearn_digits")
-    assert found.steps == (1, 2, 3, 4) and sum(found.costs) + found.rest == 1
-    assert found.reports.shape == (4, 100)
-    for row in found.space.enumerate()[:5]:
-        measured = found.task.evaluate(row)
-        assert found.reports[-1][measured.network] == measured.value
+    assert found.steps == (1, 2, 3) and found.end == 4
+    assert sum(found.costs) + found.rest == 1
+    assert found.reports.shape == (3, 100)
+    last = [found.reports[-1][found.task.evaluate(row).network] for row in found.space.enumerate()]
+    final = [found.task.evaluate(row).value for row in found.space.enumerate()]
+    assert np.corrcoef(last, final)[0, 1] > 0.8
