@@ -5,10 +5,10 @@
         --methods tnas,tnas:model --seeds 10 --out curves.jsonl
 
 ``nasbench201``: a trial reports the validation accuracy of a training of 12 epochs (step 12),
-which costs 6 % of one of 200 epochs, and then, unless it is pruned, trains for 200 epochs anew:
-the table's two trainings are two, and reports the end (step 200). So a completed trial costs 1.06, and 1 where nothing is
-reported. The past is what ``benchmarks.run`` gives: completed trials of the other tasks, without
-reports.
+which costs 6 % of one of 200 epochs. Unless it is pruned it then trains for 200 epochs anew, as
+the table's two trainings are two, and reports the end (step 200). So a completed trial costs 1.06,
+and 1 where nothing is reported. The past is what ``benchmarks.run`` gives: completed trials of the
+other tasks, without reports.
 
 ``imagesets``: the package's history, 100 cells of each image set that were really trained for four
 epochs. A trial reports the log loss after each epoch, which costs a quarter of a training. The
