@@ -12,6 +12,11 @@ from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.studies import trials
 
 
+# A new architecture's expected improvement is the greatest of many estimates, so on average too
+# great. Taken whole, too much was pruned on image sets; a quarter of it did no better than half.
+_BELIEVED = 0.5
+
+
 class TNASPruner(BasePruner):
     """Prunes a trial if to begin another one is expected to gain more for the same training.
 
@@ -19,8 +24,8 @@ class TNASPruner(BasePruner):
     reported included. Let ``e`` be the expected improvement of this trial's architecture over the
     best completed trial, ``r`` the share of a training that is left, and ``e'`` the greatest
     expected improvement of an architecture that was not tried. The trial is pruned if
-    ``e / r < e'``. Nothing is pruned before a trial has completed. A completed trial's last step
-    is the end of a training.
+    ``e / r < e' / 2``: half, since the greatest of many estimates is on average too great. Nothing
+    is pruned before a trial has completed, whose last report is the end of a training.
 
     It works with any sampler's study whose trials have the space's parameters::
 
@@ -57,7 +62,7 @@ class TNASPruner(BasePruner):
         if improvements is None:
             return False
         finishing, new = improvements
-        return finishing < (1 - step / end) * new
+        return finishing < (1 - step / end) * _BELIEVED * new
 
 
 def _last_step(study: Study) -> int | None:
