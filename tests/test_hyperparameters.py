@@ -15,6 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import Trial
 import pytest
+import torch
 
 from optuna_tnas import Config
 from optuna_tnas import meta_train
@@ -25,6 +26,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.outcomes import normal_scores
 from tests.small_config import SMALL
 
 
@@ -105,6 +107,19 @@ def test_the_past_is_there_from_the_first_trial(informed: MetaSurrogate) -> None
     first = study.trials[0].params
     assert first["optimizer"] == "adam" and 1e-3 < first["rate"] < 1e-1
     assert study.trials[0].value > 0.6  # type: ignore[operator]
+
+
+def test_the_pasts_outcomes_are_found_in_its_coefficients(informed: MetaSurrogate) -> None:
+    """So that a checkpoint, which has no outcomes, can be conditioned anew in a wider space."""
+    past, network, structure = informed.past, informed.network, informed.structure
+    assert past is not None and past.beside is not None
+    outcomes = past.outcomes(network, structure)
+    for y in outcomes:
+        assert sorted(y.tolist()) == pytest.approx(sorted(normal_scores(y.numpy())), abs=1e-6)
+    again = past.again(network, structure, past.X, outcomes)
+    assert again.beside is not None
+    torch.testing.assert_close(again.alpha, past.alpha, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(again.beside.alpha, past.beside.alpha, rtol=1e-3, atol=1e-4)
 
 
 def test_the_past_may_have_had_other_ranges(informed: MetaSurrogate) -> None:
