@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import optuna
 from optuna.samplers import RandomSampler
+from optuna.storages import BaseStorage
+from optuna.storages import InMemoryStorage
 from optuna.study import Study
 from optuna.trial import BaseTrial
 from optuna.trial import Trial
@@ -70,7 +72,7 @@ def worth(space: Space, trial: Trial) -> float:
 
 
 def searched(
-    space: Space, url: str, name: str, n: int, sampler: optuna.samplers.BaseSampler
+    space: Space, url: str | BaseStorage, name: str, n: int, sampler: optuna.samplers.BaseSampler
 ) -> Study:
     study = optuna.create_study(
         study_name=name, storage=url, direction="maximize", sampler=sampler, load_if_exists=True
@@ -81,6 +83,11 @@ def searched(
 
 def sampler(space: Space) -> TNASSampler:
     return TNASSampler(MetaSurrogate(space, SMALL), seed=0)
+
+
+@pytest.fixture
+def memory() -> BaseStorage:
+    return InMemoryStorage()
 
 
 @pytest.fixture
@@ -102,16 +109,16 @@ def test_studies_of_the_narrower_space_are_history_of_the_wider(grown: Grown, ur
     assert len({tuple(sorted(t.params.items())) for t in study.trials}) == 3
 
 
-def test_what_does_not_count_is_told(url: str) -> None:
-    searched(mlps()[0], url, "old", 6, RandomSampler(seed=0))
-    searched(mlps()[1], url, "new", 6, RandomSampler(seed=0))
+def test_what_does_not_count_is_told(memory: BaseStorage) -> None:
+    searched(mlps()[0], memory, "old", 6, RandomSampler(seed=0))
+    searched(mlps()[1], memory, "new", 6, RandomSampler(seed=0))
     other = Space.from_define_by_run(wider_mlp, n_runs=100)
-    without = MetaDataset.from_storage(url, other)
+    without = MetaDataset.from_storage(memory, other)
     assert without.left_out == {
         "trials without all of the space's parameters": 6,
         "studies with fewer than two usable trials": 1,
     }
-    narrow = MetaDataset.from_storage(url, mlps()[0])
+    narrow = MetaDataset.from_storage(memory, mlps()[0])
     too_wide = [why for why in narrow.left_out if "none of the space's choices" in why]
     assert any("'width_0'" in why for why in too_wide)
 
@@ -127,24 +134,24 @@ def test_a_study_goes_on_with_wider_ranges(url: str) -> None:
         searched(wider.whole, url, "s", 1, sampler(wider.whole))  # type: ignore[attr-defined]
 
 
-def test_choices_of_a_study_are_those_it_began_with(url: str) -> None:
+def test_choices_of_a_study_are_those_it_began_with(memory: BaseStorage) -> None:
     narrower, wider = cells()
-    old = searched(narrower, url, "old", 8, sampler(narrower))
+    old = searched(narrower, memory, "old", 8, sampler(narrower))
     with pytest.raises(StudyError, match=r"(?s)'op_0_1'.*attention.*converted"):
-        searched(wider, url, "old", 1, sampler(wider))
-    new = optuna.create_study(study_name="new", storage=url, direction="maximize")
+        searched(wider, memory, "old", 1, sampler(wider))
+    new = optuna.create_study(study_name="new", storage=memory, direction="maximize")
     new.add_trials(wider.converted(old.trials))  # type: ignore[attr-defined]
-    study = searched(wider, url, "new", 8, sampler(wider))
+    study = searched(wider, memory, "new", 8, sampler(wider))
     assert [t.value for t in study.trials[:8]] == [t.value for t in old.trials[:8]]
     assert len({wider.encode(t.params).tobytes() for t in study.trials}) == 16
 
 
 @GROWN
 def test_a_checkpoint_of_the_narrower_space_predicts_as_before(
-    grown: Grown, url: str, tmp_path: Path
+    grown: Grown, memory: BaseStorage, tmp_path: Path
 ) -> None:
     narrower, wider = grown()
-    study = searched(narrower, url, "old", 25, RandomSampler(seed=0))
+    study = searched(narrower, memory, "old", 25, RandomSampler(seed=0))
     meta = meta_train(MetaDataset.from_studies([study], narrower), config=FEW_STEPS)
     meta.save(tmp_path / "meta.pt")
     loaded = TNASSampler.load(tmp_path / "meta.pt", space=wider, seed=0)
@@ -154,7 +161,7 @@ def test_a_checkpoint_of_the_narrower_space_predicts_as_before(
     assert before is not None and after is not None
     assert np.corrcoef(before(X)[:, 0], after(mine)[:, 0])[0, 1] > 0.97
     torch.testing.assert_close(outcomes_of(loaded.surrogate), outcomes_of(meta))
-    first = searched(wider, url, "new", 1, loaded).trials[0]
+    first = searched(wider, memory, "new", 1, loaded).trials[0]
     values = [t.value for t in study.trials if t.value is not None]
     assert first.value is not None and first.value >= np.quantile(values, 0.8)
 
