@@ -2,10 +2,10 @@
 
     python -m benchmarks.questions.user_spaces --example mlp --seeds 10 --out mlp.jsonl
 
-Without any past, in the space of one of the examples, whose trials really train. Prints the mean of
-the best validation loss so far, and how much lower it is than the others' with the same seed, with
-a 95% interval. Searches that the file holds are not done again. A parameter that is not sampled
-together with the others ends the run.
+Without any past, in the space of one of the examples, whose trials really train. Prints the mean
+of the best validation loss so far, and by how much that of the others is above the sampler's with
+the same seed, with a 95% interval. Searches that the file holds are not done again. A parameter
+that is not sampled together with the others ends the run.
 """
 
 from __future__ import annotations

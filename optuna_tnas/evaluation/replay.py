@@ -99,11 +99,19 @@ class Outcome:
 
 
 def check(history: MetaDataset) -> None:
-    """Refuse a history in which no other study remains when one is left out.
+    """Refuse a history that cannot be replayed.
 
     Raises:
-        HistoryError: If it holds one study only.
+        HistoryError: If it holds one study only, or its trials had hyper-parameters: a value is
+            then no value of the architecture alone.
     """
+    if len(history.hyperparameters):
+        raise HistoryError(
+            f"The past studies also searched {history.hyperparameters.names} beside the "
+            "architecture; a replay searches architectures alone, and would take what a "
+            "hyper-parameter did for theirs. Keep the trials of one setting: studies whose "
+            "trials have the space's parameters only."
+        )
     if len(history.tasks) < 2:
         raise HistoryError(
             "Each study is searched with what the others teach, so at least two are needed; the "
