@@ -149,6 +149,19 @@ def test_what_contradicts_the_past_is_said(
     assert "FloatDistribution" in message
 
 
+def test_another_scale_than_the_pasts_is_said(
+    informed: MetaSurrogate, caplog: pytest.LogCaptureFixture
+) -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        return trial.suggest_float("rate", 1e-3, 1.0)
+
+    study = search(TNASSampler(informed, seed=0), objective, 3)
+    assert study.trials[0].params["rate"] < 0.1  # where the past's were good
+    (message,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "'rate'" in message and "log=True" in message and "log=False" in message
+
+
 def test_a_history_of_numbers_and_choices_is_said() -> None:
     def objective(trial: Trial) -> float:
         CELLS.suggest(trial)
@@ -218,6 +231,28 @@ def test_huge_ranges(low: float, high: float, log: bool) -> None:
 
     study = search(untrained(), objective, 15)
     assert study.best_value > (-120 if log else -0.2)
+
+
+def test_parameters_of_one_value_are_no_question() -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        one = trial.suggest_float("one", 1.0, 1.0)
+        return one + len(trial.suggest_categorical("only", ["a"])) + trial.suggest_float("x", 0, 1)
+
+    sampler = untrained(independent_sampler=OnlyFirst(seed=0))
+    study = search(sampler, objective, 5)
+    asked = sampler.infer_relative_search_space(study, study.trials[-1])
+    assert asked.keys() - CELLS.distributions().keys() == {"x"}
+
+
+def test_two_hundred_parameters() -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        return sum(trial.suggest_float(f"x_{i}", 0, 1) for i in range(200))
+
+    study = search(untrained(), objective, 5)
+    assert len({tuple(p.values()) for p in params(study)}) == 5
+    assert all(len(p) == 202 for p in params(study))
 
 
 def test_the_published_sampler_leaves_them_to_the_independent_one() -> None:

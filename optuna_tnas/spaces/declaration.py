@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isnan
 from math import prod
 from operator import index
 
@@ -124,6 +125,10 @@ def plain_value(value: object, role: str) -> Choice:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
+        if isnan(value):
+            raise SpaceError(
+                f"{role[0].upper()}{role[1:]} is NaN, which no value equals; give None or a str."
+            )
         return float(value)
     raise SpaceError(
         f"{role[0].upper()}{role[1:]} is {value!r}, of type {type(value).__name__}; give a str, "
