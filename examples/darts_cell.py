@@ -1,6 +1,6 @@
 """The space of DARTS: a normal and a reduction cell, 10^18 networks.
 
-Run it as ``python examples/darts_cell.py``.
+Run it as ``python -m examples.darts_cell``.
 """
 
 from __future__ import annotations

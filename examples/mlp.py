@@ -1,6 +1,6 @@
 """Depth, and each layer's width and dropout: a space from ordinary code.
 
-Run it as ``python examples/mlp.py``.
+Run it as ``python -m examples.mlp``.
 """
 
 from __future__ import annotations

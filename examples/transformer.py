@@ -1,6 +1,6 @@
 """A small vision transformer: its layers, and each layer's heads and width.
 
-Run it as ``python examples/transformer.py``.
+Run it as ``python -m examples.transformer``.
 """
 
 from __future__ import annotations
