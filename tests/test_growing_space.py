@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,8 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.nasbench201 import NASBENCH201_OPS
+from tests.searches import search
 from tests.small_config import SMALL
 
 
@@ -164,6 +167,17 @@ def test_a_checkpoint_of_the_narrower_space_predicts_as_before(
     first = searched(wider, memory, "new", 1, loaded).trials[0]
     values = [t.value for t in study.trials if t.value is not None]
     assert first.value is not None and first.value >= np.quantile(values, 0.8)
+
+
+def test_a_shipped_checkpoint_knows_one_operation_more(nasbench201: Space) -> None:
+    wider = nasbench201.extended(
+        CellSpace.on_edges(4, [*NASBENCH201_OPS, "attention"], zero=["none"])
+    )
+    first = [
+        search(TNASSampler.load("nasbench201", space=space, seed=0), partial(worth, space), 1)
+        for space in (nasbench201, wider)
+    ]
+    assert first[0].trials[0].params == first[1].trials[0].params
 
 
 def outcomes_of(meta: MetaSurrogate) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from math import isnan
 from math import prod
@@ -190,9 +191,7 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
             f"{len(names)} names for {len(parameters)} parameters; the space's own names are "
             f"{[p.name for p in parameters]}."
         )
-    return tuple(
-        Parameter(name, p.choices, p.active) for name, p in zip(names, parameters, strict=True)
-    )
+    return tuple(replace(p, name=name) for name, p in zip(names, parameters, strict=True))
 
 
 def _check_parameters(parameters: Sequence[Parameter]) -> None:

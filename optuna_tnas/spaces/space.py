@@ -305,6 +305,8 @@ def difference(mine: Sequence[Parameter], other: Sequence[Parameter]) -> str:
                 f"parameter {own.name!r} with choices {own.choices} against "
                 f"{their.name!r} with {their.choices}"
             )
+        if own.ordered != their.ordered:
+            return f"parameter {own.name!r}, whose choices are ordered in one of them only"
         if own.active != their.active:
             return f"parameter {own.name!r}, which other choices switch on or off"
     return "the same parameters, but another graph over them"
