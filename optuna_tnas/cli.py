@@ -71,6 +71,11 @@ def _add_demo(commands: Any) -> None:
     demo.add_argument("--trials", type=_count, default=15, help="trials of each search")
     demo.add_argument("--random-trials", type=_count, help="of random search, if not as many")
     demo.add_argument("--seeds", type=_count, default=3, help="searches of each sampler")
+    demo.add_argument(
+        "--hyperparameters",
+        action="store_true",
+        help="search learning rate, weight decay and width beside the cell",
+    )
     _add_history(demo, spaces=("nasbench201",))
     demo.add_argument(
         "--storage",
@@ -177,6 +182,7 @@ def _demo(a: argparse.Namespace) -> None:
         data=data,
         n_random_trials=a.random_trials,
         history=_history(a),
+        hyperparameters=a.hyperparameters,
     )
     with redirect_stdout(sys.stderr if a.json else sys.stdout):  # JSON stands alone
         rows = demo.run()
@@ -221,6 +227,12 @@ def _tune(a: argparse.Namespace) -> None:
 
     check_writable(a.out, "--out")
     history = _history(a)
+    if len(history.hyperparameters):
+        print(
+            "The sizes and rates are those of encoders that read architectures: the past's "
+            f"hyper-parameters {history.hyperparameters.names} count as noise.",
+            file=sys.stderr,
+        )
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # Ctrl-C is no failure worth a traceback
     tuning = Tuning(history, a.storage, a.seed)
     try:

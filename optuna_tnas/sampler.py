@@ -412,6 +412,12 @@ class TNASSampler(BaseSampler):
                 *(name, distribution, past),
             )
             return None
+        if _is_log(past) != _is_log(distribution):
+            _logger.warning(
+                "The parameter %r is %s in this study and %s in the past studies; what they say "
+                "of it is taken by its value, near values being alike on this study's scale.",
+                *(name, distribution, past),
+            )
         place = coordinate(distribution, planned[name])
         return None if np.isnan(place) else value(distribution, place)
 
@@ -544,6 +550,11 @@ class TNASSampler(BaseSampler):
         self._planned.pop(trial._trial_id, None)
         if self._independent_sampler is not None:
             self._independent_sampler.after_trial(study, trial, state, values)
+
+
+def _is_log(distribution: BaseDistribution) -> bool:
+    """Tell whether a distribution is of numbers on the logarithmic scale."""
+    return bool(getattr(distribution, "log", False))
 
 
 def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrogate:

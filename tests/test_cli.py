@@ -255,6 +255,22 @@ def test_own_spaces_are_evaluated_and_tuned(
     assert Path("evaluation.jsonl").read_text()
 
 
+def test_hyperparameters_of_the_past_are_named_by_what_does_not_use_them(
+    own_history: Callable[[str], list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, *options = own_history("my_search:cell")[1:]
+    space = space_named("my_search:cell")
+    study = optuna.create_study(storage=url)
+    study.optimize(lambda t: t.suggest_float("rate", 0, 1) * len(space.suggest(t)), n_trials=8)
+    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=1))
+    assert main(["tune", "--history", url, *options, "--trials", "1"]) == 0
+    assert "hyper-parameters ['rate'] count as noise" in capsys.readouterr().err
+    assert main(["evaluate", "--history", url, *options]) == 2
+    assert "also searched ['rate']" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("name", "told"),
     [

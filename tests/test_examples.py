@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,14 @@ def test_tabular() -> None:
     study = tabular.main(n_trials=4)
     assert_complete(study, 4, tabular.SPACE)
     assert all("learning_rate" in trial.params for trial in study.trials)
+
+
+@pytest.mark.parametrize("name", ["mlp", "transformer", "darts_cell"])
+def test_spaces_of_ones_own(name: str) -> None:
+    example = import_module(f"examples.{name}")
+    study = example.main(n_trials=4)
+    assert_complete(study, 4, example.SPACE)
+    assert len({trial.value for trial in study.trials}) > 1
 
 
 def test_two_processes_of_torch_distributed(tmp_path: Path) -> None:

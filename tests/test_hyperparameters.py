@@ -15,6 +15,7 @@ from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import Trial
 import pytest
+import torch
 
 from optuna_tnas import Config
 from optuna_tnas import meta_train
@@ -25,6 +26,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import MobileNetV3Space
 from optuna_tnas.spaces import Node
 from optuna_tnas.spaces import Space
+from optuna_tnas.surrogate.outcomes import normal_scores
 from tests.small_config import SMALL
 
 
@@ -107,6 +109,19 @@ def test_the_past_is_there_from_the_first_trial(informed: MetaSurrogate) -> None
     assert study.trials[0].value > 0.6  # type: ignore[operator]
 
 
+def test_the_pasts_outcomes_are_found_in_its_coefficients(informed: MetaSurrogate) -> None:
+    """So that a checkpoint, which has no outcomes, can be conditioned anew in a wider space."""
+    past, network, structure = informed.past, informed.network, informed.structure
+    assert past is not None and past.beside is not None
+    outcomes = past.outcomes(network, structure)
+    for y in outcomes:
+        assert sorted(y.tolist()) == pytest.approx(sorted(normal_scores(y.numpy())), abs=1e-6)
+    again = past.again(network, structure, past.X, outcomes)
+    assert again.beside is not None
+    torch.testing.assert_close(again.alpha, past.alpha, rtol=1e-3, atol=1e-4)
+    torch.testing.assert_close(again.beside.alpha, past.beside.alpha, rtol=1e-3, atol=1e-4)
+
+
 def test_the_past_may_have_had_other_ranges(informed: MetaSurrogate) -> None:
     def objective(trial: Trial) -> float:
         CELLS.suggest(trial)
@@ -132,6 +147,19 @@ def test_what_contradicts_the_past_is_said(
     (message,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
     assert "'rate'" in message and "CategoricalDistribution" in message
     assert "FloatDistribution" in message
+
+
+def test_another_scale_than_the_pasts_is_said(
+    informed: MetaSurrogate, caplog: pytest.LogCaptureFixture
+) -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        return trial.suggest_float("rate", 1e-3, 1.0)
+
+    study = search(TNASSampler(informed, seed=0), objective, 3)
+    assert study.trials[0].params["rate"] < 0.1  # where the past's were good
+    (message,) = [r.getMessage() for r in caplog.records if r.levelno >= logging.WARNING]
+    assert "'rate'" in message and "log=True" in message and "log=False" in message
 
 
 def test_a_history_of_numbers_and_choices_is_said() -> None:
@@ -203,6 +231,28 @@ def test_huge_ranges(low: float, high: float, log: bool) -> None:
 
     study = search(untrained(), objective, 15)
     assert study.best_value > (-120 if log else -0.2)
+
+
+def test_parameters_of_one_value_are_no_question() -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        one = trial.suggest_float("one", 1.0, 1.0)
+        return one + len(trial.suggest_categorical("only", ["a"])) + trial.suggest_float("x", 0, 1)
+
+    sampler = untrained(independent_sampler=OnlyFirst(seed=0))
+    study = search(sampler, objective, 5)
+    asked = sampler.infer_relative_search_space(study, study.trials[-1])
+    assert asked.keys() - CELLS.distributions().keys() == {"x"}
+
+
+def test_two_hundred_parameters() -> None:
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        return sum(trial.suggest_float(f"x_{i}", 0, 1) for i in range(200))
+
+    study = search(untrained(), objective, 5)
+    assert len({tuple(p.values()) for p in params(study)}) == 5
+    assert all(len(p) == 202 for p in params(study))
 
 
 def test_the_published_sampler_leaves_them_to_the_independent_one() -> None:

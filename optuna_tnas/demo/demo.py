@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import replace
 from functools import lru_cache
 from time import perf_counter
 from typing import Any
@@ -14,6 +15,8 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.study import Study
+from optuna.trial import BaseTrial
+from optuna.trial import FixedTrial
 from optuna.trial import Trial
 from tqdm import tqdm
 
@@ -79,6 +82,8 @@ class Demo:
         data: Image set, scikit-learn's digits unless given.
         n_random_trials: Trials of each random search, ``n_trials`` unless given.
         history: Past studies of NAS-Bench-201 cells, the shipped ones unless given.
+        hyperparameters: Whether the learning rate, the weight decay and the width are searched
+            beside the cell, instead of the recipe's.
 
     Raises:
         StorageError: If the storage cannot be opened.
@@ -94,6 +99,8 @@ class Demo:
         data: ImageSet | None = None,
         n_random_trials: int | None = None,
         history: MetaDataset | None = None,
+        *,
+        hyperparameters: bool = False,
     ) -> None:
         self._url = storage
         self._storage = open_storage(storage, create=True)
@@ -101,9 +108,10 @@ class Demo:
         self._n_trials = {"TNAS": n_trials, "random": n_random_trials or n_trials}
         self._seeds = range(seed, seed + n_seeds)
         self._recipe = recipe or Recipe()
+        self._hyperparameters = hyperparameters
         self._space = NASBench201Space()
         self._data = data or digits()
-        # One cell and one seed give one result, so a cell met twice is trained once.
+        # One cell, recipe and seed give one result, so what is met twice is trained once.
         self._train = lru_cache(maxsize=None)(self._train_uncached)
 
     def run(self) -> list[Row]:
@@ -140,8 +148,9 @@ class Demo:
 
     def _search(self, sampler: BaseSampler, seed: int) -> tuple[Study, float]:
         method = "TNAS" if isinstance(sampler, TNASSampler) else "random"
+        kind = "-hyperparameters" if self._hyperparameters else ""
         study = optuna.create_study(
-            study_name=f"{self._data.name}-{method.lower()}-{seed}",
+            study_name=f"{self._data.name}-{method.lower()}{kind}-{seed}",
             storage=self._storage,
             sampler=sampler,
             direction="minimize",
@@ -168,26 +177,32 @@ class Demo:
 
     def _objective(self, seed: int) -> Callable[[Trial], float]:
         def objective(trial: Trial) -> float:
-            cell = tuple(self._space.suggest(trial).values())
-            result = self._train(cell, seed)
+            result = self._train(*self._asked(trial), seed)
+            for epoch, log_loss in enumerate(result.curve, start=1):
+                trial.report(log_loss, epoch)
             trial.set_user_attr("accuracy", result.accuracy)
             trial.set_user_attr("n_parameters", result.n_parameters)
             return result.log_loss
 
         return objective
 
-    def _train_uncached(self, cell: tuple[str, ...], seed: int) -> Result:
+    def _asked(self, trial: BaseTrial) -> tuple[tuple[str, ...], Recipe]:
+        """Ask a trial for a cell and, if they are searched, for its hyper-parameters."""
+        cell = tuple(self._space.suggest(trial).values())
+        return cell, suggested(trial, self._recipe) if self._hyperparameters else self._recipe
+
+    def _train_uncached(self, cell: tuple[str, ...], recipe: Recipe, seed: int) -> Result:
         d = self._data
-        return train_and_evaluate(cell, d.images, d.labels, d.split, self._recipe, seed)
+        return train_and_evaluate(cell, d.images, d.labels, d.split, recipe, seed)
 
     def _row(
         self, seed: int, method: str, searches: dict[tuple[int, str], tuple[Study, float]]
     ) -> Row:
         study, seconds = searches[seed, method]
         random_study, _ = searches[seed, "random"]
-        cell = tuple(study.best_params.values())
+        best = self._asked(FixedTrial(study.best_params))
         fresh = [
-            self._train(cell, _FIRST_FRESH_SEED + i)
+            self._train(*best, _FIRST_FRESH_SEED + i)
             for i in tqdm(range(_N_FRESH_SEEDS), desc="measuring anew", leave=False)
         ]
         so_far = enumerate(dashboard.incumbents(study), start=1)
@@ -202,6 +217,16 @@ class Demo:
             trials_to_match=next(matched, None),
             seconds=seconds,
         )
+
+
+def suggested(trial: BaseTrial, recipe: Recipe) -> Recipe:
+    """Return a recipe with the width, learning rate and weight decay that a trial suggests."""
+    return replace(
+        recipe,
+        width=trial.suggest_int("width", 4, 16, step=2),
+        learning_rate=trial.suggest_float("learning_rate", 1e-3, 1.0, log=True),
+        weight_decay=trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
+    )
 
 
 def _progress(bar: Any) -> Callable[[Study, Any], None]:

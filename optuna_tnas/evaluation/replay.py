@@ -102,11 +102,19 @@ class Outcome:
 
 
 def check(history: MetaDataset) -> None:
-    """Refuse a history in which no other study of a metric remains when one is left out.
+    """Refuse a history that cannot be replayed.
 
     Raises:
-        HistoryError: If it holds one study only of each metric.
+        HistoryError: If no other study of a metric remains when one is left out, or its trials had
+            hyper-parameters: a value is then no value of the architecture alone.
     """
+    if len(history.hyperparameters):
+        raise HistoryError(
+            f"The past studies also searched {history.hyperparameters.names} beside the "
+            "architecture; a replay searches architectures alone, and would take what a "
+            "hyper-parameter did for theirs. Keep the trials of one setting: studies whose "
+            "trials have the space's parameters only."
+        )
     if not targets(history):
         raise HistoryError(
             "Each study is searched with what the others teach, so at least two of the same "

@@ -8,6 +8,7 @@ from optuna_tnas.spaces.cell import SomeOf
 from optuna_tnas.spaces.counting import count_macs
 from optuna_tnas.spaces.counting import count_parameters
 from optuna_tnas.spaces.declared import DeclaredSpace
+from optuna_tnas.spaces.extended import ExtendedSpace
 from optuna_tnas.spaces.graphs import GraphBatch
 from optuna_tnas.spaces.graphs import prune
 from optuna_tnas.spaces.mobilenetv3 import MobileNetV3Space
@@ -19,6 +20,7 @@ from optuna_tnas.spaces.subset import SubsetSpace
 __all__ = [
     "CellSpace",
     "DeclaredSpace",
+    "ExtendedSpace",
     "GraphBatch",
     "Maybe",
     "MobileNetV3Space",

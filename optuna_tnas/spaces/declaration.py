@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
+from math import isnan
 from math import prod
 from operator import index
 
@@ -124,6 +126,10 @@ def plain_value(value: object, role: str) -> Choice:
     if isinstance(value, int):
         return int(value)
     if isinstance(value, float):
+        if isnan(value):
+            raise SpaceError(
+                f"{role[0].upper()}{role[1:]} is NaN, which no value equals; give None or a str."
+            )
         return float(value)
     raise SpaceError(
         f"{role[0].upper()}{role[1:]} is {value!r}, of type {type(value).__name__}; give a str, "
@@ -185,9 +191,7 @@ def rename(parameters: Sequence[Parameter], names: Sequence[str] | None) -> tupl
             f"{len(names)} names for {len(parameters)} parameters; the space's own names are "
             f"{[p.name for p in parameters]}."
         )
-    return tuple(
-        Parameter(name, p.choices, p.active) for name, p in zip(names, parameters, strict=True)
-    )
+    return tuple(replace(p, name=name) for name, p in zip(names, parameters, strict=True))
 
 
 def _check_parameters(parameters: Sequence[Parameter]) -> None:

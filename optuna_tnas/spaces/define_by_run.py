@@ -375,7 +375,7 @@ def _place(name: str, value: Any, choices: Choices) -> int:
 
 
 def recognized(declaration: Mapping[str, Any], space: Space | None) -> Space:
-    """Return ``space`` if it is the one of the declaration.
+    """Return ``space``, or the narrower one that it extends, which the declaration is of.
 
     Raises:
         MissingSpaceError: If it is not, or not given.
@@ -387,8 +387,9 @@ def recognized(declaration: Mapping[str, Any], space: Space | None) -> Space:
             f"The search space is the code of {name}, which a checkpoint names but does not "
             f"hold, and which is never imported; import it and {remedy}."
         )
-    if space.fingerprint == declaration["fingerprint"]:
-        return space
+    for candidate in (space, *space.earlier):
+        if candidate.fingerprint == declaration["fingerprint"]:
+            return candidate
     theirs = [
         Parameter(p["name"], tuple(p["choices"]), ordered=p["ordered"])
         for p in declaration["parameters"]

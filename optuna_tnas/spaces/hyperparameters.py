@@ -61,7 +61,8 @@ class Hyperparameters:
         A number outside its range has a coordinate outside of [0, 1]; a choice that is none of
         the distribution's is missing.
         """
-        return np.array([coordinate(d, params.get(n)) for n, d in self.distributions.items()])
+        known = self.distributions.items()
+        return np.array([coordinate(d, params[n]) if n in params else np.nan for n, d in known])
 
     def decode(self, row: np.ndarray) -> dict[str, Any]:
         """Convert coordinates (``H``) to values, without those that are NaN."""
@@ -73,8 +74,18 @@ class Hyperparameters:
 
     def converted(self, rows: np.ndarray, other: Hyperparameters) -> np.ndarray:
         """Convert ``n x H`` coordinates to those of the same values in ``other``: ``n x H'``."""
-        coordinates = [other.encode(self.decode(row)) for row in rows]
-        return np.array(coordinates).reshape(len(rows), len(other))
+        found = np.full((len(rows), len(other)), np.nan)
+        places = {name: i for i, name in enumerate(self.distributions)}
+        for j, (name, theirs) in enumerate(other.distributions.items()):
+            if name in places:
+                mine = self.distributions[name]
+                # Candidates share most values: each is converted once.
+                known, inverse = np.unique(rows[:, places[name]], return_inverse=True)
+                moved = [
+                    np.nan if np.isnan(x) else coordinate(theirs, value(mine, x)) for x in known
+                ]
+                found[:, j] = np.array(moved)[inverse]
+        return found
 
     def snapped(self, rows: np.ndarray) -> np.ndarray:
         """Move ``n x H`` coordinates to those of the nearest values."""

@@ -19,10 +19,7 @@ from optuna_tnas.spaces.declaration import Vertex
 def to_plain(declaration: Declaration) -> dict[str, Any]:
     """Convert a declaration to dicts, lists and scalars; :func:`from_plain` reads them back."""
     return {
-        "parameters": [
-            {"name": p.name, "choices": list(p.choices), "active": _plain(p.active)}
-            for p in declaration.parameters
-        ],
+        "parameters": [_parameter_to_plain(p) for p in declaration.parameters],
         "vertices": [
             {"name": v.name, "parameters": list(v.parameters), "ops": list(v.ops)}
             for v in declaration.vertices
@@ -50,7 +47,12 @@ def from_plain(plain: Mapping[str, Any]) -> Declaration:
 def _declaration(plain: Mapping[str, Any]) -> Declaration:
     return Declaration(
         tuple(
-            Parameter(p["name"], tuple(p["choices"]), _condition(p["active"]))
+            Parameter(
+                p["name"],
+                tuple(p["choices"]),
+                _condition(p["active"]),
+                bool(p.get("ordered", False)),  # of few declarations
+            )
             for p in plain["parameters"]
         ),
         tuple(
@@ -76,6 +78,12 @@ def fingerprint(declaration: Declaration, *, named: bool) -> str:
             del part["name"]
     text = json.dumps(plain, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _parameter_to_plain(parameter: Parameter) -> dict[str, Any]:
+    active = _plain(parameter.active)
+    plain = {"name": parameter.name, "choices": list(parameter.choices), "active": active}
+    return plain | ({"ordered": True} if parameter.ordered else {})
 
 
 def _plain(condition: Condition | None) -> list[Any] | None:

@@ -10,9 +10,11 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import TYPE_CHECKING
 
 import networkx as nx
 import numpy as np
@@ -24,6 +26,10 @@ from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.spaces.declaration import Choice
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.graphs import GraphBatch
+
+
+if TYPE_CHECKING:
+    from optuna_tnas.spaces.extended import ExtendedSpace
 
 
 class Space(ABC):
@@ -96,11 +102,38 @@ class Space(ABC):
             return recognized(declaration, space)
         return DeclaredSpace.of(declaration)
 
+    def extended(
+        self, wider: Space, *, added: Mapping[str, Choice] | None = None
+    ) -> ExtendedSpace:
+        """Return ``wider``, for which the studies and checkpoints of this space still count.
+
+        Args:
+            wider: Has this space's parameters, by name, with at least their choices.
+            added: By the name of each new parameter that ``wider`` asks for on this space's
+                architectures, the value that they have.
+
+        Raises:
+            SpaceError: If ``wider`` does not hold this space's architectures.
+        """
+        from optuna_tnas.spaces.extended import ExtendedSpace
+
+        warn_experimental("`Space.extended`")
+        return ExtendedSpace(wider, self, dict(added or {}))
+
+    @property
+    def earlier(self) -> Iterable[Space]:
+        """The narrower spaces whose studies and checkpoints count; see :meth:`extended`."""
+        return ()
+
     # --- what Optuna sees -------------------------------------------------------------------
 
     @abstractmethod
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each parameter by name, in the rows' order."""
+
+    def accepts(self, name: str, distribution: BaseDistribution) -> bool:
+        """Tell whether a trial of a study may have asked with this distribution."""
+        return self.distributions().get(name) == distribution
 
     @abstractmethod
     def suggest(self, trial: BaseTrial) -> dict[str, Any]:
@@ -272,6 +305,8 @@ def difference(mine: Sequence[Parameter], other: Sequence[Parameter]) -> str:
                 f"parameter {own.name!r} with choices {own.choices} against "
                 f"{their.name!r} with {their.choices}"
             )
+        if own.ordered != their.ordered:
+            return f"parameter {own.name!r}, whose choices are ordered in one of them only"
         if own.active != their.active:
             return f"parameter {own.name!r}, which other choices switch on or off"
     return "the same parameters, but another graph over them"

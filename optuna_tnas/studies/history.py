@@ -354,5 +354,13 @@ def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray
         return None
     row = encoded(trial.params, space)
     if row is None:
-        left_out["trials whose parameters are not the space's"] += 1
+        left_out[_why_foreign(trial.params, space)] += 1
     return row
+
+
+def _why_foreign(params: Mapping[str, Any], space: Space) -> str:
+    """Tell why a trial's parameters are no architecture of the space."""
+    for p in space.parameters:
+        if p.name in params and params[p.name] not in p.choices:
+            return f"trials whose {p.name!r} is none of the space's choices"
+    return "trials without all of the space's parameters"

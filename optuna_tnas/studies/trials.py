@@ -417,13 +417,15 @@ def _pieces(trial: FrozenTrial, key: str) -> Iterator[str]:
 
 
 def _check_choices(trial: FrozenTrial, space: SearchSpace) -> None:
-    for name, expected in space.distributions().items():
+    own = architectures_of(space)
+    for name, expected in own.distributions().items():
         found = trial.distributions.get(name, expected)
-        if found != expected:
+        if found != expected and not own.accepts(name, found):
             raise StudyError(
                 f"In trial {trial.number} the parameter {name!r} is {found}, in the sampler's "
                 f"space it is {expected}. Use the space that the study was made with, another "
-                "study, or other parameter names (names=[...])."
+                "study, or other parameter names (names=[...]). For a space that grew, see "
+                "Space.extended: a new study takes wider.converted(study.trials)."
             )
 
 

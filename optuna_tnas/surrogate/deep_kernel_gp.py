@@ -89,6 +89,20 @@ class DeepKernelGP(nn.Module):
         twin.space = space
         return twin
 
+    def extended(self, space: Space) -> DeepKernelGP:
+        """Copy for a space with more operations, which begin as the mean of those known."""
+        twin = DeepKernelGP(space, self.config, self.dataset_encoder.n_features, seed=0)
+        known = self.space.vocabulary
+        state = self.state_dict()
+        for walk in ("forward_walk", "backward_walk"):
+            name = f"architecture_encoder.{walk}.cell.weight_ih"
+            weights = state[name]
+            mean = weights.mean(dim=1)
+            columns = [weights[:, known[op]] if op in known else mean for op in space.vocabulary]
+            state[name] = torch.stack(columns, dim=1)
+        twin.load_state_dict(state)
+        return twin.to(self.device).requires_grad_(False).eval()
+
     @property
     def hyperparameters(self) -> HyperParameters:
         """The meta-learned hyper-parameters of the GP itself."""

@@ -74,13 +74,18 @@ class StudyTrials:
 
     def coefficients(self, shared: SharedScales, owners: tuple[int, ...]) -> Tensor:
         """Coefficients of the posterior mean in each kernel: ``3 x n``."""
+        K = self.covariance(shared, owners)
+        variances = torch.tensor(shared.variances).to(K)
+        return torch.outer(variances, torch.linalg.solve(K, self.y))
+
+    def covariance(self, shared: SharedScales, owners: tuple[int, ...]) -> Tensor:
+        """Covariance of the outcomes, noise included: ``n x n``."""
         columns = shared.scaled(self.columns, owners)
         third = matern(squared_distance(columns, columns))
         R = torch.cat([self.correlations(), third.unsqueeze(0)])
-        variances = torch.tensor(shared.variances).to(R)
-        K = torch.tensordot(variances, R, dims=1)
+        K = torch.tensordot(torch.tensor(shared.variances).to(R), R, dims=1)
         K.diagonal().add_(shared.noise)
-        return torch.outer(variances, torch.linalg.solve(K, self.y))
+        return K
 
 
 @dataclass(frozen=True)
@@ -184,18 +189,46 @@ def condition(
     Returns:
         ``2 x N`` coefficients of the kernels on architectures, and what concerns parameters.
     """
-    columns = ParameterColumns(space)
-    rows = columns(np.concatenate([X, coordinates], axis=1))
-    parts = [rows[torch.from_numpy(study_index == q)] for q in range(len(studies))]
-    trials = [
-        StudyTrials(latents, structure, part, y)
-        for (latents, structure, y), part in zip(studies, parts, strict=True)
-    ]
-    n_parameters = X.shape[1] + coordinates.shape[1]
-    scales = SharedScales.fit(trials, columns.owners, center_of(n_parameters))
-    alpha = torch.cat([study.coefficients(scales, columns.owners) for study in trials], dim=1)
+    rows = np.concatenate([X, coordinates], axis=1)
+    trials, owners = _by_study(space, rows, study_index, studies)
+    scales = SharedScales.fit(trials, owners, center_of(rows.shape[1]))
+    alpha = torch.cat([study.coefficients(scales, owners) for study in trials], dim=1)
     past = PastHyperparameters(space.hyperparameters, coordinates, scales, alpha[2])
     return alpha[:2], past
+
+
+def outcomes(
+    past: PastHyperparameters,
+    space: JointSpace,
+    X: np.ndarray,
+    study_index: np.ndarray,
+    studies: Sequence[tuple[Tensor, Tensor, Tensor]],
+) -> list[Tensor]:
+    """Find the outcomes of each study that its coefficients were computed from.
+
+    Arguments are those of :func:`condition`, the studies' third part their coefficients of the
+    kernel on parameters.
+    """
+    rows = np.concatenate([X, past.coordinates], axis=1)
+    trials, owners = _by_study(space, rows, study_index, studies)
+    variance = past.scales.variances[2]
+    return [t.covariance(past.scales, owners) @ t.y / variance for t in trials]
+
+
+def _by_study(
+    space: JointSpace,
+    rows: np.ndarray,
+    study_index: np.ndarray,
+    studies: Sequence[tuple[Tensor, Tensor, Tensor]],
+) -> tuple[list[StudyTrials], tuple[int, ...]]:
+    """Join each study's parts with its parameters' columns; return also whose columns they are."""
+    columns = ParameterColumns(space)
+    every = columns(rows)
+    trials = [
+        StudyTrials(latents, structure, every[torch.from_numpy(study_index == q)], y)
+        for q, (latents, structure, y) in enumerate(studies)
+    ]
+    return trials, columns.owners
 
 
 class HyperparameterPredictor:

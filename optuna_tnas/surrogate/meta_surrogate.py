@@ -23,6 +23,7 @@ from optuna_tnas.errors import FeatureError
 from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import Space
 from optuna_tnas.spaces import SubsetSpace
+from optuna_tnas.spaces.extended import translated
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.joint import JointSpace
@@ -238,18 +239,35 @@ class MetaSurrogate:
         return names if len(names) == n else tuple(f"past study {q}" for q in range(n))
 
     def renamed(self, space: Space) -> MetaSurrogate:
-        """Copy for a study that calls the space's parameters by other names.
+        """Copy for a study that calls the space's parameters by other names, or whose space grew.
 
         Raises:
-            SpaceError: If ``space`` is not this surrogate's space; the text says where not.
+            SpaceError: If ``space`` neither is this surrogate's space nor extends it; the text
+                says where not.
         """
         difference = self.space.difference(space)
-        if difference is not None:
-            raise SpaceError(
-                f"The surrogate was trained on another search space: {difference}. Use the space "
-                "it was trained on, or meta-train on past studies of this one."
-            )
-        return self._with_space(space)
+        if difference is None:
+            return self._with_space(space)
+        for narrower in space.earlier:
+            if narrower.fingerprint == self.space.fingerprint:
+                return self._extended(space, narrower)
+        raise SpaceError(
+            f"The surrogate was trained on another search space: {difference}. Use the space "
+            "it was trained on, or that space.extended(wider) if it grew, or meta-train on past "
+            "studies of this one."
+        )
+
+    def _extended(self, space: Space, narrower: Space) -> MetaSurrogate:
+        """Copy for a space that grew from ``narrower``: past trials are encoded anew."""
+        twin = copy(self)
+        vars(twin).pop("structure", None)
+        twin.network = self.network.extended(space)
+        twin.warm_starts = tuple(translated(X, narrower, space) for X in self.warm_starts)
+        if self.past is not None:
+            X = translated(self.past.X, narrower, space)
+            outcomes = self.past.outcomes(self.network, self.structure)
+            twin.past = self.past.again(twin.network, twin.structure, X, outcomes)
+        return twin
 
     def restricted_to(self, X: np.ndarray) -> MetaSurrogate:
         """Copy for a search among ``n x P`` architectures only."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,7 @@ from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.joint_past import condition
+from optuna_tnas.surrogate.joint_past import outcomes
 from optuna_tnas.surrogate.joint_past import PastHyperparameters
 from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
@@ -92,25 +94,77 @@ class PastStudies:
         X = np.concatenate([X[rows] for (X, _, _), rows in zip(studies, kept, strict=True)])
         index = np.repeat(np.arange(len(kept)), [len(rows) for rows in kept])
         datasets = torch.stack([network.encode_dataset(sample) for _, _, sample in studies])
-        trials = _EncodedTrials(network, structure, X)
         scores = [normal_scores(y[rows]) for (_, y, _), rows in zip(studies, kept, strict=True)]
-        encoded = [
-            (*trials.of(np.flatnonzero(index == q), datasets[q]), torch.from_numpy(y))
-            for q, y in enumerate(scores)
-        ]
+        outcomes = [torch.from_numpy(y) for y in scores]
         if beside is None:
-            alpha = [_coefficients(*study) for study in encoded]
-            return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1), None, tuple(metrics))
+            past = cls._conditioned(network, structure, X, index, datasets, outcomes)
+            return replace(past, metrics=tuple(metrics))
         known, each = beside
         coordinates = np.concatenate([c[rows] for c, rows in zip(each, kept, strict=True)])
-        joint = JointSpace(network.space, known)
-        together, past = condition(joint, X, index, coordinates, encoded)
-        return cls(X, index, datasets.cpu(), together, past, tuple(metrics))
+        joint = (known, coordinates)
+        past = cls._conditioned(network, structure, X, index, datasets, outcomes, joint)
+        return replace(past, metrics=tuple(metrics))
 
     @property
     def metric_index(self) -> np.ndarray:
         """Positions of the metrics that the studies' outcomes are of: ``Q`` int64."""
         return np.array(self.metrics or len(self.dataset_encodings) * [0])
+
+    @classmethod
+    def _conditioned(
+        cls,
+        network: DeepKernelGP,
+        structure: StructureEncoder,
+        X: np.ndarray,
+        index: np.ndarray,
+        datasets: Tensor,
+        outcomes: Sequence[Tensor],
+        beside: tuple[Hyperparameters, np.ndarray] | None = None,
+    ) -> PastStudies:
+        """Condition on each study's outcomes; ``beside`` has ``N x H`` coordinates."""
+        encoded = _encoded(network, structure, X, index, datasets)
+        studies = [(*parts, y) for parts, y in zip(encoded, outcomes, strict=True)]
+        if beside is None:
+            alpha = [_coefficients(*study) for study in studies]
+            return cls(X, index, datasets.cpu(), torch.cat(alpha, dim=1))
+        joint = JointSpace(network.space, beside[0])
+        together, past = condition(joint, X, index, beside[1], studies)
+        return cls(X, index, datasets.cpu(), together, past)
+
+    @torch.no_grad()
+    def outcomes(self, network: DeepKernelGP, structure: StructureEncoder) -> list[Tensor]:
+        """Find the outcomes that the coefficients were computed from, under the same kernels."""
+        encoded = _encoded(network, structure, self.X, self.study_index, self.dataset_encodings)
+        alpha = self.alpha[0] if self.beside is None else self.beside.alpha
+        own = [alpha[torch.from_numpy(self.study_index == q)] for q in range(len(encoded))]
+        if self.beside is None:
+            pairs = zip(encoded, own, strict=True)
+            return [_covariance(*parts) @ a / _VARIANCES[0] for parts, a in pairs]
+        joint = JointSpace(network.space, self.beside.hyperparameters)
+        studies = [(*parts, a) for parts, a in zip(encoded, own, strict=True)]
+        return outcomes(self.beside, joint, self.X, self.study_index, studies)
+
+    @torch.no_grad()
+    def again(
+        self,
+        network: DeepKernelGP,
+        structure: StructureEncoder,
+        X: np.ndarray,
+        outcomes: Sequence[Tensor],
+    ) -> PastStudies:
+        """Condition on the same trials under other kernels.
+
+        Args:
+            network: The encoders.
+            structure: Counts operations and their neighborhoods.
+            X: ``N x P``, the trials' architectures in the encoders' space.
+            outcomes: Of each study, from :meth:`outcomes`.
+        """
+        joint = (
+            None if self.beside is None else (self.beside.hyperparameters, self.beside.coordinates)
+        )
+        parts = (X, self.study_index, self.dataset_encodings, outcomes, joint)
+        return replace(self._conditioned(network, structure, *parts), metrics=self.metrics)
 
     def state(self) -> dict[str, Any]:
         """Plain data of a checkpoint, in small integers."""
@@ -162,10 +216,27 @@ def checked_rows(X: np.ndarray, space: Space) -> np.ndarray:
 def _coefficients(latents: Tensor, structure: Tensor, y: Tensor) -> Tensor:
     """``n x M`` scaled latents, ``n x S``, ``n`` outcomes -> ``2 x n``."""
     variances = torch.tensor(_VARIANCES, dtype=y.dtype)
-    covariance = _NOISE * torch.eye(len(y)).to(y)
-    covariance += variances[0] * matern(squared_distance(latents, latents))
-    covariance += variances[1] * gaussian(squared_distance(structure, structure))
-    return torch.outer(variances, torch.linalg.solve(covariance, y))
+    return torch.outer(variances, torch.linalg.solve(_covariance(latents, structure), y))
+
+
+def _covariance(latents: Tensor, structure: Tensor) -> Tensor:
+    """``n x M`` scaled latents, ``n x S`` -> ``n x n``, noise included."""
+    covariance = _NOISE * torch.eye(len(latents)).to(structure)
+    covariance += _VARIANCES[0] * matern(squared_distance(latents, latents))
+    covariance += _VARIANCES[1] * gaussian(squared_distance(structure, structure))
+    return covariance
+
+
+def _encoded(
+    network: DeepKernelGP,
+    structure: StructureEncoder,
+    X: np.ndarray,
+    index: np.ndarray,
+    datasets: Tensor,
+) -> list[tuple[Tensor, Tensor]]:
+    """Scaled latents and structure of each study's trials, on its own data set."""
+    trials = _EncodedTrials(network, structure, X)
+    return [trials.of(np.flatnonzero(index == q), d) for q, d in enumerate(datasets)]
 
 
 class _EncodedTrials:

@@ -13,6 +13,7 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.demo import demo
 from optuna_tnas.demo.cell_training import Recipe
+from optuna_tnas.demo.cell_training import train_and_evaluate
 from optuna_tnas.demo.demo import Demo
 from optuna_tnas.demo.demo import Row
 from optuna_tnas.demo.image_sets import digits
@@ -88,6 +89,44 @@ def test_studies_of_another_recipe_are_not_mixed_in(
 ) -> None:
     with pytest.raises(StudyError, match="another --storage"):
         Demo(storage, n_trials=6, n_seeds=1, seed=0, recipe=Recipe(epochs=2)).run()
+
+
+# --- hyper-parameters -----------------------------------------------------------------------
+
+
+def test_hyperparameters_are_searched_and_trained_with_the_cell(
+    tmp_path: Path, untrained: None
+) -> None:
+    url = f"sqlite:///{tmp_path}/demo.db"
+    arguments = (url, 4, 1, 0, QUICK, _stripes())
+    rows = Demo(*arguments, hyperparameters=True).run()
+    Demo(*arguments).run()
+    names = ("width", "learning_rate", "weight_decay")
+    for row in rows:
+        name = f"stripes-{row.method.lower()}-hyperparameters-0"
+        study = optuna.load_study(study_name=name, storage=url)
+        assert len(study.trials) == 4 and row.best == study.best_value
+        assert all({*names} < t.params.keys() for t in study.trials)
+        for trial in study.trials:  # they are what was trained
+            recipe = replace(QUICK, **{n: trial.params[n] for n in names})
+            cell = [v for n, v in trial.params.items() if n not in names]
+            data = _stripes()
+            images = (data.images, data.labels, data.split)
+            assert train_and_evaluate(cell, *images, recipe, 0).log_loss == trial.value
+    without = optuna.load_study(study_name="stripes-tnas-0", storage=url)
+    assert not {*names} & without.trials[0].params.keys()
+
+
+def test_hyperparameters_are_sampled_with_the_cell_from_the_second_trial(
+    tmp_path: Path, untrained: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"sqlite:///{tmp_path}/demo.db"
+    Demo(url, 4, 1, 0, QUICK, _stripes(), hyperparameters=True).run()
+    study = optuna.load_study(study_name="stripes-tnas-hyperparameters-0", storage=url)
+    key = "tnas:architecture:"
+    claims = [v for t in study.trials for k, v in t.system_attrs.items() if k.startswith(key)]
+    assert [len(claim) for claim in claims] == [6, 9, 9, 9]
+    assert "sampled independently" not in caplog.text
 
 
 # --- other image sets -----------------------------------------------------------------------

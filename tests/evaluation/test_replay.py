@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
+from optuna.distributions import FloatDistribution
 import pytest
 from scipy.stats import spearmanr
 
@@ -19,6 +20,7 @@ from optuna_tnas.evaluation.replay import leave_out
 from optuna_tnas.evaluation.replay import measured
 from optuna_tnas.evaluation.replay import rank_correlation
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
 
@@ -98,6 +100,14 @@ def test_a_copy_of_the_target_teaches_nothing_either(
     copied = leave_out(replace(history, tasks=tasks), "task 1", 3, config=config, n_trials=4)
     assert copied == alone
     assert "['renamed'] hold the trials of 'task 1'" in caplog.text
+
+
+def test_values_that_hyperparameters_decide_are_no_architectures(history: MetaDataset) -> None:
+    rate = Hyperparameters({"rate": FloatDistribution(0, 1)})
+    params = [{"rate": 0.5}] * len(history.tasks[0].y)
+    searched = replace(history.tasks[0], params=params, hyperparameters=rate)
+    with pytest.raises(HistoryError, match=r"'rate'.*space's parameters only"):
+        check(replace(history, tasks=(searched, *history.tasks[1:])))
 
 
 def test_one_study_alone_has_nothing_to_learn_from(history: MetaDataset) -> None:

@@ -326,6 +326,7 @@ def returns(value):
         (labeled(a="output", c="output"), r"\['a', 'c'\] are all the output"),
         (labeled(b="input"), r"The input, node 'b', reads other nodes; turn"),
         (labeled(a="output"), r"The output, node 'a', is read by other nodes"),
+        (lambda trial: [float("nan")], "NaN, which no value equals"),
         (no_op, r"node 'a' has no operation; write graph.add_node"),
         (labeled(a=["list"]), r"operation of 'a' is \['list'\], of type list"),
         (builds.Drifting(), "another architecture for the same choices.*none from chance"),

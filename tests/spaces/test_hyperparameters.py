@@ -83,8 +83,30 @@ def test_what_is_no_value_is_missing(wrong: object) -> None:
     assert np.isnan(coordinate(DISTRIBUTIONS["rate"], wrong))
     assert np.isnan(coordinate(DISTRIBUTIONS["optimizer"], "lion"))
     row = ALL.encode({"momentum": 0.5})
-    assert np.isnan(row).sum() == len(ALL) - 2  # None is one of the optimizers
+    assert np.isnan(row).sum() == len(ALL) - 1
     assert ALL.decode(row)["momentum"] == pytest.approx(0.5)
+
+
+def test_conversion_is_of_each_value_by_itself() -> None:
+    other = Hyperparameters(
+        {
+            "optimizer": CategoricalDistribution(["lion", True, "sgd"]),
+            "rate": FloatDistribution(0, 1),
+            "missing": FloatDistribution(0, 1),
+            "layers": IntDistribution(1, 20, log=True),
+        }
+    )
+    rng = np.random.default_rng(0)
+    rows = ALL.sample(100, rng)[rng.integers(0, 100, 300)]
+    rows[rng.random(rows.shape) < 0.2] = np.nan
+    expected = [other.encode(ALL.decode(row)) for row in rows]
+    np.testing.assert_array_equal(ALL.converted(rows, other), expected)
+    assert ALL.converted(rows[:0], other).shape == (0, 4)
+
+
+def test_what_is_missing_is_not_the_choice_none() -> None:
+    assert np.isnan(ALL.encode({})).all()
+    assert ALL.encode({"optimizer": None})[ALL.names.index("optimizer")] == 2
 
 
 def test_neighbors_differ_in_one() -> None:

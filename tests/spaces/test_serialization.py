@@ -11,7 +11,9 @@ from optuna_tnas.errors import SpaceError
 from optuna_tnas.spaces import DeclaredSpace
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces import Space
+from optuna_tnas.spaces.declaration import Edge
 from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import rename
 from optuna_tnas.spaces.declaration import Vertex
 
 
@@ -40,6 +42,18 @@ def test_declaration_round_trips_through_json(space, draw):
     X = draw(space, 50)
     assert np.array_equal(again.to_graphs(X).ops, space.to_graphs(X).ops)
     assert np.array_equal(again.to_graphs(X).adjacency, space.to_graphs(X).adjacency)
+
+
+def test_the_order_of_choices_is_kept():
+    vertices, edges = (Vertex("a", (0,), ("k3", "k5")),), (Edge(0, 1), Edge(1, 2))
+    plain, ordered = (
+        DeclaredSpace((Parameter("kernel", (3, 5), ordered=o),), vertices, edges)
+        for o in (False, True)
+    )
+    again = Space.from_declaration(reread(ordered))
+    assert again == ordered and again.fingerprint == ordered.fingerprint != plain.fingerprint
+    assert "'kernel', whose choices are ordered" in ordered.difference(plain)
+    assert rename(ordered.parameters, ["k"])[0].ordered
 
 
 def test_fingerprint_ignores_names(space, draw):
