@@ -270,10 +270,10 @@ def test_a_long_study_is_fitted_to_the_informative_trials(
     fitted: list[np.ndarray] = []
     real = ExhaustiveSearch.fit
 
-    def fit(self: ExhaustiveSearch, X: np.ndarray, y: torch.Tensor) -> object:
+    def fit(self: ExhaustiveSearch, X: np.ndarray, y: torch.Tensor, metric: int | None) -> object:
         fitted.append(X)
         assert len(X) == len(y)
-        return real(self, X, y)
+        return real(self, X, y, metric)
 
     monkeypatch.setattr(ExhaustiveSearch, "fit", fit)
     suggester.suggest(study(X, y), {}, rng())
