@@ -113,7 +113,8 @@ def past_studies(surrogate: MetaSurrogate, history: MetaDataset) -> PastStudies:
     studies = [(task.X, task.y, task.dataset) for task in history.tasks]
     known = history.hyperparameters
     beside = (known, [task.coordinates(known) for task in history.tasks]) if len(known) else None
-    metrics = [history.metrics.index(task.metric) for task in history.tasks]
+    positions = {metric: position for position, metric in enumerate(history.metrics)}
+    metrics = [positions[task.metric] for task in history.tasks]
     return PastStudies.fit(surrogate.network, surrogate.structure, studies, beside, metrics)
 
 

@@ -139,15 +139,17 @@ class MetaDataset:
         """
         left_out: Counter[str] = Counter()
         tasks: list[Task] = []
+        read: set[str] = set()
         for study in studies:
             found, name = _read(study, space, left_out), study.study_name
             if not found:
                 continue
-            if any(task.name == name for task in tasks):
+            if name in read:
                 raise HistoryError(
                     f"Two studies have the name {name!r}; copy one of them under another "
                     "name with optuna.copy_study(..., to_study_name=...)."
                 )
+            read.add(name)
             dataset = (datasets or {}).get(name)
             if dataset is None and artifact_store is not None:
                 dataset = DatasetSample.attached_to(study, artifact_store)
@@ -269,10 +271,11 @@ class MetaDataset:
     def fingerprint(self) -> str:
         """16 hex digits that are equal for histories that teach the same."""
         digest = hashlib.sha256(self.space.fingerprint.encode())
+        several = len(self.metrics) > 1
         for task in self.tasks:
             known = [] if task.dataset is None else [task.dataset.points, task.dataset.labels]
             beside = [task.coordinates(task.hyperparameters)] if task.params else []
-            name = task.name if len(self.metrics) == 1 else (task.name, task.metric)
+            name = (task.name, task.metric) if several else task.name
             for array in (task.X, task.y, *beside, *known):
                 digest.update(repr((name, array.shape)).encode() + array.tobytes())
         return digest.hexdigest()[:16]
