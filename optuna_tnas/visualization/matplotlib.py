@@ -165,15 +165,14 @@ def plot_pareto_front(study: Study, sampler: TNASSampler) -> Sequence[Axes]:
     """
     found = Fronts.of(study, sampler)
     left, right = _panels(9.0, 4.0, 2)
-    left.scatter(*found.random.T, s=3, color=GRAY)
+    left.scatter(found.random[:, 0], found.random[:, 1], s=3, color=GRAY)
     for panel, values, everything in (
         (left, found.predicted, np.concatenate([found.random, found.predicted])),
         (right, found.values, found.values),
     ):
         panel.plot(*found.front(everything).T, "k:", zorder=1)
-        points = panel.scatter(
-            *values.T, c=found.numbers, cmap="Blues", edgecolors="gray", zorder=2
-        )
+        x, y = values.T
+        points = panel.scatter(x, y, c=found.numbers, cmap="Blues", edgecolors="gray", zorder=2)
     first, second = found.names
     left.set(xlabel=f"{first} (standard deviations)", ylabel=f"{second} (standard deviations)")
     left.set_title("Predicted by the past", fontsize=10)
