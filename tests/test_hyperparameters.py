@@ -116,7 +116,7 @@ def test_the_pasts_outcomes_are_found_in_its_coefficients(informed: MetaSurrogat
     outcomes = past.outcomes(network, structure)
     for y in outcomes:
         assert sorted(y.tolist()) == pytest.approx(sorted(normal_scores(y.numpy())), abs=1e-6)
-    again = past.again(network, structure, past.X, outcomes)
+    again = past.refitted(network, structure, past.X, outcomes)
     assert again.beside is not None
     torch.testing.assert_close(again.alpha, past.alpha, rtol=1e-3, atol=1e-4)
     torch.testing.assert_close(again.beside.alpha, past.beside.alpha, rtol=1e-3, atol=1e-4)

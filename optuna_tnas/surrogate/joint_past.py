@@ -197,7 +197,7 @@ def condition(
     return alpha[:2], past
 
 
-def outcomes(
+def outcomes_of(
     past: PastHyperparameters,
     space: JointSpace,
     X: np.ndarray,

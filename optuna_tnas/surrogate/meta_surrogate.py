@@ -35,6 +35,7 @@ from optuna_tnas.surrogate.features import ListedFeatures
 from optuna_tnas.surrogate.joint_past import HyperparameterPredictor
 from optuna_tnas.surrogate.known_features import ArchitectureFeatures
 from optuna_tnas.surrogate.known_features import KnownFeatures
+from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.paper import PaperModel
 from optuna_tnas.surrogate.past import checked_rows
 from optuna_tnas.surrogate.past import PastPredictor
@@ -265,8 +266,9 @@ class MetaSurrogate:
         twin.warm_starts = tuple(translated(X, narrower, space) for X in self.warm_starts)
         if self.past is not None:
             X = translated(self.past.X, narrower, space)
-            outcomes = self.past.outcomes(self.network, self.structure)
-            twin.past = self.past.again(twin.network, twin.structure, X, outcomes)
+            with controlled_numerics():
+                outcomes = self.past.outcomes(self.network, self.structure)
+                twin.past = self.past.refitted(twin.network, twin.structure, X, outcomes)
         return twin
 
     def restricted_to(self, X: np.ndarray) -> MetaSurrogate:

@@ -26,7 +26,7 @@ from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.joint_past import condition
-from optuna_tnas.surrogate.joint_past import outcomes
+from optuna_tnas.surrogate.joint_past import outcomes_of
 from optuna_tnas.surrogate.joint_past import PastHyperparameters
 from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
@@ -142,10 +142,10 @@ class PastStudies:
             return [_covariance(*parts) @ a / _VARIANCES[0] for parts, a in pairs]
         joint = JointSpace(network.space, self.beside.hyperparameters)
         studies = [(*parts, a) for parts, a in zip(encoded, own, strict=True)]
-        return outcomes(self.beside, joint, self.X, self.study_index, studies)
+        return outcomes_of(self.beside, joint, self.X, self.study_index, studies)
 
     @torch.no_grad()
-    def again(
+    def refitted(
         self,
         network: DeepKernelGP,
         structure: StructureEncoder,
