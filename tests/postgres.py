@@ -7,6 +7,7 @@ from pathlib import Path
 import shutil
 import socket
 import subprocess
+import tempfile
 
 
 def programs() -> Path | None:
@@ -19,44 +20,42 @@ def programs() -> Path | None:
 
 
 class PostgresServer:
-    """A server on a free port of this machine, which keeps its data in a folder.
+    """A server on a free port of this machine, which keeps its data in a temporary folder.
 
     Args:
-        folder: A new folder, which an unprivileged user may enter.
         options: More options of the server.
     """
 
-    def __init__(self, folder: Path, options: str = "") -> None:
+    def __init__(self, options: str = "") -> None:
         found = programs()
         assert found is not None, "PostgreSQL is not installed"
-        self._programs, self._folder = found, folder
+        self._programs = found
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self._port = free.getsockname()[1]
-        self._options = f"-p {self._port} -c listen_addresses=127.0.0.1 -k {folder} {options}"
-        folder.mkdir()
+            port = free.getsockname()[1]
+        self.url = f"postgresql+psycopg2://postgres@127.0.0.1:{port}/postgres"
+        self._folder = Path(tempfile.mkdtemp(prefix="postgres-"))
+        self._data, self._log = str(self._folder / "data"), str(self._folder / "log")
+        self._options = f"-p {port} -c listen_addresses=127.0.0.1 -k {self._folder} {options}"
         if os.getuid() == 0:  # the server refuses to be run by root
-            shutil.chown(folder, "postgres", "postgres")
+            shutil.chown(self._folder, "postgres", "postgres")
         self._run("initdb", "-U", "postgres", "--auth=trust", "--no-sync", "-D", self._data)
         self.start()
 
-    @property
-    def url(self) -> str:
-        return f"postgresql+psycopg2://postgres@127.0.0.1:{self._port}/postgres"
-
-    @property
-    def _data(self) -> str:
-        return str(self._folder / "data")
-
     def start(self) -> None:
-        log = str(self._folder / "log")
-        self._run("pg_ctl", "-D", self._data, "-l", log, "-o", self._options, "-w", "start")
+        self._run("pg_ctl", "-D", self._data, "-l", self._log, "-o", self._options, "-w", "start")
 
-    def stop(self, mode: str = "immediate") -> None:
-        """Stop as a crash does (``"immediate"``), or roll back what is open (``"fast"``)."""
-        self._run("pg_ctl", "-D", self._data, "-m", mode, "-w", "stop")
+    def stop(self) -> None:
+        """Stop as a crash does."""
+        self._run("pg_ctl", "-D", self._data, "-m", "immediate", "-w", "stop")
+
+    def close(self) -> None:
+        """Stop, and remove the data."""
+        self.stop()
+        shutil.rmtree(self._folder)
 
     def _run(self, program: str, *arguments: str) -> None:
         user = "postgres" if os.getuid() == 0 else None
         command = [str(self._programs / program), *arguments]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, user=user, cwd=self._folder)
+        quiet = subprocess.DEVNULL
+        subprocess.run(command, check=True, stdout=quiet, user=user, cwd=self._folder)
