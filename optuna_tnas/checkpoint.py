@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -36,11 +37,12 @@ def write(path: str | Path, state: Mapping[str, Any], check: Callable[[Any], obj
     Raises:
         CheckpointError: If the file cannot be written, or ``state`` is not plain data.
     """
-    path = Path(path)
+    path, content = Path(path), BytesIO()
+    torch.save({"format": FORMAT, "version": VERSION, **state}, content)
     try:
         with replacing(path) as temporary:
-            with open(temporary, "xb") as file:
-                torch.save({"format": FORMAT, "version": VERSION, **state}, file)
+            # Not by torch itself, which hides why a file cannot be written.
+            temporary.write_bytes(content.getbuffer())
             _restore(path, _read(temporary), check)
     except OSError as error:
         raise CheckpointError(f"The checkpoint {path} cannot be written: {error}.") from error

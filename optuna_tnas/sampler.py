@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Lock
-import time
 from typing import Any
 from typing import Literal
 import zlib
@@ -54,8 +53,8 @@ from optuna_tnas.surrogate.numerics import controlled_numerics
 
 _logger = get_logger(f"optuna.{__name__}")  # so that Optuna's verbosity and handler apply
 
-# How often a worker looks for another architecture after others claimed its choice. Each time,
-# one of them gets what it chose, so only more workers than this could exhaust it.
+# How often a worker looks for another architecture after others claimed its choice. Each time it
+# chooses among a quarter of the candidates, at random, so that few meet again.
 _MAX_CLAIMS = 100
 # How often an architecture whose trials fail may come again, by ``failed_trials``.
 _N_RETRIES = {"avoid": 0, "retry": 2}
@@ -329,14 +328,13 @@ class TNASSampler(BaseSampler):
         """Choose an architecture that no other worker chooses at the same time."""
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
-            if attempt > 0:  # let those who claimed the same one not do so again
-                time.sleep(rng.uniform(0, min(0.05 * attempt, 0.5)))
+            share = 0.25**attempt  # those who claimed the same one are to choose others now
             with self._lock, controlled_numerics():
                 known = (self._finished, self._n_retries)
                 data = trials.read_study(study, space, trial, *known)
                 if self._allow_repeats:
                     data = replace(data, avoided=data.avoided[:0])
-                decision = self._suggester.decide(data, fixed, rng, space)
+                decision = self._suggester.decide(data, fixed, rng, space, share)
                 row = decision.row
                 trials.claim(study, space, trial, row)
                 attributes = self._attributes(study, trial, space, data, decision)

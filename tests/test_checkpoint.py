@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-import io
 import os
 from pathlib import Path
 import pickle
@@ -181,11 +180,12 @@ def test_a_failed_save_leaves_the_old_file(
 ) -> None:
     before = path.read_bytes()
 
-    def fail(content: Any, file: io.BufferedWriter) -> None:
-        file.write(b"half of it")
+    def fail(file: Path, content: bytes) -> None:
+        with open(file, "wb") as half:
+            half.write(b"half of it")
         raise error
 
-    monkeypatch.setattr(torch, "save", fail)
+    monkeypatch.setattr(Path, "write_bytes", fail)
     expected = CheckpointError if isinstance(error, OSError) else Interrupted
     with pytest.raises(expected):
         make(seed=2).save(path)

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from datetime import datetime
+from datetime import timedelta
 from pathlib import Path
+import subprocess
+import sys
 from typing import Any
 
 import optuna
 from optuna.artifacts import FileSystemArtifactStore
+from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
+from optuna.storages import RDBStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial
@@ -16,9 +23,13 @@ from optuna.trial import TrialState
 import pytest
 
 from optuna_tnas import DatasetSample
+from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.datasets.storage import _ARTIFACT_ID
+from optuna_tnas.errors import CheckpointError
 from optuna_tnas.spaces import NASBench201Space
+from tests.postgres import PostgresServer
+from tests.postgres import programs
 from tests.searches import n_different
 from tests.searches import params
 
@@ -119,3 +130,146 @@ def test_the_sample_of_a_study_is_one_of_its_artifacts(content: Any, tmp_path: P
     found = DatasetSample.attached_to(study, store)
     assert found is not None
     assert (found.labels == sample.labels).all()
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    if programs() is None:
+        pytest.skip("needs PostgreSQL's programs, to start a server that may be stopped")
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def objective_with_restart(
+    postgres: PostgresServer, objective: Callable[[Trial], float]
+) -> Callable[[Trial], float]:
+    """The server crashes and comes back while the sixth trial is evaluated."""
+
+    def evaluate(trial: Trial) -> float:
+        value = objective(trial)
+        if trial.number == 5:
+            postgres.stop()
+            postgres.start()
+        return value
+
+    return evaluate
+
+
+@pytest.mark.parametrize("pre_ping", [True, False])
+def test_a_database_that_is_restarted_loses_and_repeats_nothing(
+    pre_ping: bool,
+    postgres: PostgresServer,
+    objective_with_restart: Callable[[Trial], float],
+    checkpoint: Path,
+    objective: Callable[[Trial], float],
+) -> None:
+    storage = RDBStorage(postgres.url, engine_kwargs={"pool_pre_ping": pre_ping})
+    study = optuna.create_study(
+        storage=storage, direction="maximize", sampler=TNASSampler.load(checkpoint, seed=0)
+    )
+    if not pre_ping:
+        with pytest.raises((StorageInternalError, AssertionError)):  # Optuna's own
+            study.optimize(objective_with_restart, n_trials=10)
+        assert [t.state for t in study.trials] == 5 * [TrialState.COMPLETE] + [TrialState.RUNNING]
+        study.optimize(objective, n_trials=4)
+    else:
+        study.optimize(objective_with_restart, n_trials=10)
+        undisturbed = optuna.create_study(
+            direction="maximize", sampler=TNASSampler.load(checkpoint, seed=0)
+        )
+        undisturbed.optimize(objective, n_trials=10)
+        assert params(study) == params(undisturbed)
+    assert n_different(study.trials, NASBench201Space()) == 10
+
+
+class HourLate(datetime):
+    """A clock that is an hour behind."""
+
+    @classmethod
+    def now(cls, tz: Any = None) -> datetime:
+        return datetime.now(tz) - timedelta(hours=1)
+
+
+def test_clocks_that_differ_by_an_hour_change_no_suggestion(
+    tmp_path: Path,
+    checkpoint: Path,
+    objective: Callable[[Trial], float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Two workers take turns; the second one's clock is late."""
+
+    def run(late: type[datetime]) -> Study:
+        url = f"sqlite:///{tmp_path}/{late.__name__}.db"
+        study = optuna.create_study(storage=url, direction="maximize")
+        for i in range(10):
+            monkeypatch.setattr(
+                "optuna.storages._rdb.storage.datetime", late if i % 2 else datetime
+            )
+            study.sampler = TNASSampler.load(checkpoint, seed=0)
+            study.optimize(objective, n_trials=1)
+        return study
+
+    study = run(HourLate)
+    spread = study.trials[0].datetime_start - study.trials[1].datetime_start
+    assert spread > timedelta(minutes=50)
+    assert params(study) == params(run(datetime))
+    for trial in study.trials:  # the order of the trials is read off the clocks
+        assert study.sampler.explain(study, trial).phase
+
+
+def test_claims_of_the_first_version_change_no_suggestion_and_trials_count(
+    checkpoint: Path, objective: Callable[[Trial], float]
+) -> None:
+    """It wrote claims without the space's fingerprint; what counts are the parameters."""
+
+    def run(old: bool) -> Study:
+        study = optuna.create_study(
+            direction="maximize", sampler=TNASSampler.load(checkpoint, seed=0)
+        )
+        for number in range(10):
+            trial = study.ask()
+            if old:
+                claim = [number % 5, 0, 0, 0, 0, 0]
+                study._storage.set_trial_system_attr(trial._trial_id, "tnas:architecture", claim)
+            study.tell(trial, objective(trial))
+        return study
+
+    assert params(run(old=True)) == params(run(old=False))
+
+
+def test_a_checkpoint_of_the_first_format_is_refused_with_the_remedy() -> None:
+    """The file was written by the first version that could."""
+    path = Path(__file__).parent / "fixtures" / "checkpoint_version_1.pt"
+    with pytest.raises(CheckpointError, match=r"format version 1, .* meta-train again"):
+        MetaSurrogate.load(path)
+
+
+SAVE = """
+import resource, signal, sys
+from optuna_tnas import MetaSurrogate
+from optuna_tnas.errors import CheckpointError
+surrogate = MetaSurrogate.load(sys.argv[1])
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+try:
+    surrogate.save(sys.argv[1])
+except CheckpointError as error:
+    sys.exit("refused: " + str(error))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system limits no file's size")
+def test_a_checkpoint_that_does_not_fit_leaves_the_old_one(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "meta.pt"
+    path.write_bytes(checkpoint.read_bytes())
+    saved = subprocess.run(
+        [sys.executable, "-c", SAVE, str(path)], stderr=subprocess.PIPE, text=True, check=False
+    )
+    assert saved.returncode == 1
+    assert saved.stderr.startswith("refused: ")
+    assert path.read_bytes() == checkpoint.read_bytes()
+    assert [file.name for file in tmp_path.iterdir()] == ["meta.pt"]

@@ -18,8 +18,9 @@ from botorch.acquisition import qExpectedImprovement
 from botorch.acquisition import qLogExpectedImprovement
 from botorch.acquisition import qUpperConfidenceBound
 from botorch.acquisition import UpperConfidenceBound
+from botorch.acquisition.monte_carlo import SampleReducingMCAcquisitionFunction
 from botorch.exceptions.warnings import NumericsWarning
-from botorch.sampling import SobolQMCNormalSampler
+from botorch.utils.sampling import draw_sobol_normal_samples
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,15 +52,17 @@ class _Kind:
 
     Attributes:
         closed_form: Of one candidate, under a GP, beside the best value so far.
-        monte_carlo: Of candidates that are evaluated together.
+        monte_carlo: Of candidates that are evaluated together, of draws of their values.
         mean: ``n x G`` values under G GPs, ``G`` probabilities -> ``n``.
         limited: ``n`` values, ``n`` log probabilities of feasibility -> ``n``.
+        of_best: Whether, in each draw, only the best of those evaluated together counts.
     """
 
     closed_form: Callable[[StudyGP, Tensor], AcquisitionFunction]
-    monte_carlo: Callable[[StudyGP, Tensor, SobolQMCNormalSampler], AcquisitionFunction]
+    monte_carlo: Callable[[StudyGP, Tensor], SampleReducingMCAcquisitionFunction]
     mean: Callable[[Tensor, Tensor], Tensor] = torch.matmul
     limited: Callable[[Tensor, Tensor], Tensor] = torch.add
+    of_best: bool = False
 
 
 _KINDS: Mapping[str, _Kind] = {
@@ -67,6 +70,7 @@ _KINDS: Mapping[str, _Kind] = {
         ExpectedImprovement,
         qExpectedImprovement,
         limited=lambda values, log_probability: values * log_probability.exp(),
+        of_best=True,
     ),
     "qlogei": _Kind(
         LogExpectedImprovement,
@@ -75,7 +79,7 @@ _KINDS: Mapping[str, _Kind] = {
     ),
     "ucb": _Kind(
         lambda gp, best: UpperConfidenceBound(gp, _BETA),
-        lambda gp, best, sampler: qUpperConfidenceBound(gp, _BETA, sampler),
+        lambda gp, best: qUpperConfidenceBound(gp, _BETA),
     ),
 }
 
@@ -223,16 +227,32 @@ class Acquisition:
     def _joint_values(self, x: Tensor) -> Tensor:
         """Score each of ``n x d`` candidates together with the running trials: ``n``.
 
-        Those come first. As botorch's ``X_pending`` they would follow the candidate, their draws
-        from the posterior would differ between candidates, and that noise would drown what a
-        candidate adds.
+        Their draws from the posterior are the same for all candidates: that noise would drown what
+        a candidate adds.
         """
-        sampler = SobolQMCNormalSampler(torch.Size([_N_SAMPLES]), seed=self._seed)
-        joint = [
-            self._kind.monte_carlo(gp, self._incumbent(gp), sampler) for gp in self._mixture.gps
-        ]
-        pending = self._pending.expand(len(x), -1, -1)
-        return self._limited(self._mean(joint, torch.cat([pending, x.unsqueeze(-2)], dim=-2)), x)
+        normal = draw_sobol_normal_samples(
+            len(self._pending) + 1, _N_SAMPLES, dtype=x.dtype, seed=self._seed
+        )
+        joint = [self._joint_value(gp, x, normal) for gp in self._mixture.gps]
+        return self._limited(self._mean_over_gps(joint), x)
+
+    def _joint_value(self, gp: StudyGP, x: Tensor, normal: Tensor) -> Tensor:
+        """Score each of ``n x d`` candidates together with the running trials, under a GP: ``n``.
+
+        Args:
+            gp: The GP.
+            x: The candidates.
+            normal: ``S x (p + 1)`` draws of mean 0 and variance 1.
+        """
+        drawn, means, variance = gp.given(self._pending, x, normal[:, :-1])
+        own = means + normal[:, -1:] * variance.sqrt()
+        if self._kind.of_best:
+            drawn = drawn.max(dim=1, keepdim=True).values
+        together = torch.cat([drawn[:, None].expand(-1, len(x), -1), own[..., None]], dim=-1)
+        function = self._kind.monte_carlo(gp, self._incumbent(gp))
+        gains = function._q_reduction(function._sample_forward(together))
+        values: Tensor = function._sample_reduction(gains)
+        return values
 
     def _first_best(self, x: Tensor, rows: Tensor, values: Tensor) -> int:
         ties = rows[values == values.max()]
@@ -244,7 +264,11 @@ class Acquisition:
     @torch.no_grad()
     def _mean(self, functions: Sequence[AcquisitionFunction], X: Tensor) -> Tensor:
         """Average a function under each of the GPs: ``n x q x d`` -> ``n``."""
-        values = torch.stack([_evaluate(function, X) for function in functions], dim=1)
+        return self._mean_over_gps([_evaluate(function, X) for function in functions])
+
+    def _mean_over_gps(self, each: Sequence[Tensor]) -> Tensor:
+        """Average ``n`` values under each of the GPs: ``n``."""
+        values = torch.stack([*each], dim=1)
         return self._kind.mean(values, self._mixture.probabilities.to(values))
 
 

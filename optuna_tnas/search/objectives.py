@@ -19,8 +19,6 @@ from optuna_tnas.search.search import Search
 from optuna_tnas.studies.trials import Metric
 from optuna_tnas.studies.trials import Observations
 from optuna_tnas.surrogate.gp import Mixture
-from optuna_tnas.surrogate.gp import StudyGP
-from optuna_tnas.surrogate.numerics import cholesky
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.outcomes import scaled_as
 
@@ -140,26 +138,11 @@ class ModeledObjective:
         for g, gp in enumerate(self._mixture.gps):
             draws = [s for s, of in enumerate(chosen) if of == g]
             if draws:
-                drawn[draws], means, variance = _conditioned(gp, x, pending, normal[draws])
+                drawn[draws], means, variance = gp.given(pending, x, normal[draws])
                 certain = torch.ones(1).to(means)
                 parts = [Belief(certain, mean[None], variance[None]) for mean in means]
                 beliefs.update(zip(draws, parts, strict=True))
         return drawn, [beliefs[s] for s in range(len(chosen))]
-
-
-def _conditioned(
-    gp: StudyGP, x: Tensor, pending: Tensor, normal: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw ``S x p`` values of pending inputs; means ``S x n`` given them, and variance ``n``."""
-    p = len(pending)
-    together = torch.cat([pending.expand(len(x), -1, -1), x.unsqueeze(-2)], dim=-2)
-    joint = gp.posterior(together).distribution
-    mean, covariance = joint.mean, joint.covariance_matrix
-    factor, shared = cholesky(covariance[0, :p, :p].clone()), covariance[:, :p, p].mT
-    deviations = normal @ factor.mT
-    weights = torch.cholesky_solve(shared, factor)  # p x n
-    variance = covariance[:, p, p] - (weights * shared).sum(dim=0)
-    return mean[0, :p] + deviations, mean[:, p] + deviations @ weights, variance
 
 
 def fit_objectives(

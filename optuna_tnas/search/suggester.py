@@ -35,6 +35,8 @@ from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.search import Search
 from optuna_tnas.search.several import SeveralObjectives
+from optuna_tnas.search.share import drawn
+from optuna_tnas.search.share import ShareOf
 from optuna_tnas.search.unfinished import UnfinishedTrials
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
@@ -169,6 +171,7 @@ class Suggester:
         fixed: Fixed,
         rng: np.random.Generator,
         space: SearchSpace | None = None,
+        share: float = 1.0,
     ) -> Decision:
         """Suggest the next row of a space, and tell what decided.
 
@@ -183,6 +186,7 @@ class Suggester:
             fixed: Choices that are made already.
             rng: Generator of all randomness of this suggestion.
             space: The surrogate's space joined with hyper-parameters, if there are some.
+            share: Of the candidates, a random one to choose from.
 
         Raises:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
@@ -190,20 +194,19 @@ class Suggester:
         space = space or self.surrogate.space
         phase, known = self.phase(study, fixed, rng, space)
         if phase == "start":
-            return Decision(known[0], phase)
+            return Decision(drawn(known, share, rng)[0], phase)
         if phase == "random":
             return Decision(self._random(space, study, fixed, rng), phase)
         search = self._search(space)
         if phase == "past":
-            ranking = self._predicted(search, space, study)
-            return Decision(search.maximize(ranking, known, study.avoided, fixed, rng), phase)
-        start = best(study.X, study.merit, _N_BEST)
-        seed = int(rng.integers(1 << 30))
-        if study.metrics:
-            improvement = self._several.improvement(search, space, study, seed)
-            return Decision(search.maximize(improvement, start, study.avoided, fixed, rng), phase)
-        acquisition = self._acquire(search, study, seed)
-        row = search.maximize(acquisition, start, study.avoided, fixed, rng)
+            start, ranking = known, self._predicted(search, space, study)
+        else:
+            start = best(study.X, study.merit, _N_BEST)
+            ranking = self._improvement(search, space, study, int(rng.integers(1 << 30)))
+        acquisition = ranking if isinstance(ranking, Acquisition) else None
+        if share < 1:
+            ranking = ShareOf(ranking, share, rng)
+        row = search.maximize(ranking, start, study.avoided, fixed, rng)
         return Decision(row, phase, acquisition)
 
     def phase(
@@ -459,6 +462,14 @@ class Suggester:
     def _past_helps(self, study: Observations) -> bool:
         """Tell whether past studies predict an objective of the study."""
         return self.surrogate.past is not None and self._metric(study.names) is not None
+
+    def _improvement(
+        self, search: Search, space: SearchSpace, study: Observations, seed: int
+    ) -> Ranking:
+        """Build the acquisition function on a study's trials, of one or of several objectives."""
+        if study.metrics:
+            return self._several.improvement(search, space, study, seed)
+        return self._acquire(search, study, seed)
 
     def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
         """Fit the GPs to the study's trials and build their acquisition function."""

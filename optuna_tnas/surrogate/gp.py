@@ -80,16 +80,46 @@ class StudyGP(SingleTaskGP):
     ) -> GPyTorchPosterior:
         assert not args and not observation_noise and self.train_targets.ndim == 1
         assert all(value is None for value in kwargs.values())
-        flat = X.reshape(-1, X.shape[-1])
+        mean, whitened = self._mean_and_whitened(X.reshape(-1, X.shape[-1]))
+        # As a tensor it would be factorized and validated, which costs more than what it is for.
+        covariance = to_linear_operator(self._covariance(X, whitened))
+        return GPyTorchPosterior(MultivariateNormal(mean.reshape(X.shape[:-1]), covariance))
+
+    @torch.no_grad()
+    def given(self, pending: Tensor, x: Tensor, normal: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Draw values of pending inputs, and condition others on them.
+
+        As the joint posteriors of all pending inputs with each of the others have it, at a part of
+        the cost: what is pending is the same in all.
+
+        Args:
+            pending: ``p x d``.
+            x: ``n x d``.
+            normal: ``S x p`` draws of mean 0 and variance 1.
+
+        Returns:
+            ``S x p`` values of the pending inputs, ``S x n`` means of the others given each draw,
+            and their ``n`` variances.
+        """
+        p = len(pending)
+        mean, whitened = self._mean_and_whitened(torch.cat([pending, x]))
+        blocks = self._covariance(pending[None], whitened[:, :p])[0].reshape(p, p)
+        # A batch of one: of trials alone the kernel keeps the correlations with all candidates.
+        prior = self._prior(pending[None], x[None])[0]
+        factor = cholesky(blocks)
+        shared = prior - whitened[:, :p].mT @ whitened[:, p:]
+        halves = torch.linalg.solve_triangular(factor, shared, upper=False)  # p x n
+        alone = self._covariance(x[:, None], whitened[:, p:]).flatten()
+        variance = (alone - halves.square().sum(dim=0)).clamp_min(1e-9)
+        return mean[:p] + normal @ factor.mT, mean[p:] + normal @ halves, variance
+
+    def _mean_and_whitened(self, flat: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior means of ``b x d`` inputs; ``L^-1`` times their covariances with trials."""
         train = self.train_inputs[0]
         lowering = self._prior(train[: len(self._whiten)], flat)
         complete = len(lowering) == len(train)
         explained = self.alpha @ lowering if complete else self._explained(flat)
-        mean = (self.mean_module(flat) + explained).reshape(X.shape[:-1])
-        covariance = self._covariance(X, self._whiten @ lowering)
-        # As a tensor it would be factorized and validated, which costs more than what it is for.
-        lazy = to_linear_operator(covariance)
-        return GPyTorchPosterior(MultivariateNormal(mean, lazy))
+        return self.mean_module(flat) + explained, self._whiten @ lowering
 
     def _explained(self, flat: Tensor) -> Tensor:
         """The trials' part of the posterior mean at ``b x d`` inputs: ``b``."""

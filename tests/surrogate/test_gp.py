@@ -119,3 +119,30 @@ def test_mean_of_a_mixture_is_the_gps_mean() -> None:
     torch.testing.assert_close(mean, drawn.mean(dim=0), rtol=0.05, atol=0.05)
     torch.testing.assert_close(variance, drawn.var(dim=0), rtol=0.05, atol=0.05)
     assert 0.01 < p[1] < 0.99
+
+
+@pytest.mark.parametrize("p", [1, 4])
+def test_what_follows_from_draws_of_pending_values_is_the_joint_posteriors(p: int) -> None:
+    """Conditioning botorch's own joint posterior by the textbook."""
+    gp = unfitted(*wavy(12))
+    pending, x = random_features(p, seed=5), random_features(7, seed=6)
+    normal = torch.randn(3, p, generator=torch.Generator().manual_seed(0)).double()
+    values, means, variance = gp.given(pending, x, normal)
+    with torch.no_grad():
+        joint = SingleTaskGP.posterior(gp, torch.cat([pending, x])).distribution
+    mean, covariance = joint.mean, joint.covariance_matrix
+    own = covariance[:p, :p] + 1e-9 * torch.eye(p).double()
+    torch.testing.assert_close(values, mean[:p] + normal @ torch.linalg.cholesky(own).mT)
+    weights = torch.linalg.solve(own, covariance[:p, p:])
+    torch.testing.assert_close(means, mean[p:] + (values - mean[:p]) @ weights)
+    left = covariance[p:, p:] - covariance[p:, :p] @ weights
+    torch.testing.assert_close(variance, left.diagonal(), rtol=1e-5, atol=1e-7)
+
+
+def test_a_candidate_that_is_pending_itself_has_its_drawn_value() -> None:
+    gp, x = unfitted(*wavy(12)), random_features(3, seed=5)
+    normal = torch.ones(2, 3).double()
+    values, means, variance = gp.given(x, x, normal)
+    torch.testing.assert_close(means, values, rtol=1e-3, atol=1e-4)
+    assert (variance > 0).all()
+    assert (variance < 1e-6).all()
