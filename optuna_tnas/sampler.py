@@ -54,7 +54,7 @@ from optuna_tnas.surrogate.numerics import controlled_numerics
 _logger = get_logger(f"optuna.{__name__}")  # so that Optuna's verbosity and handler apply
 
 # How often a worker looks for another architecture after others claimed its choice. Each time it
-# chooses among a quarter of the candidates, at random, so that few meet again.
+# chooses among a smaller share of the candidates, at random, so that few meet again.
 _MAX_CLAIMS = 100
 # How often an architecture whose trials fail may come again, by ``failed_trials``.
 _N_RETRIES = {"avoid": 0, "retry": 2}
@@ -326,9 +326,9 @@ class TNASSampler(BaseSampler):
         self, space: SearchSpace, study: Study, trial: FrozenTrial, fixed: Fixed
     ) -> np.ndarray:
         """Choose an architecture that no other worker chooses at the same time."""
+        share = 1.0
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
-            share = 0.25**attempt  # those who claimed the same one are to choose others now
             with self._lock, controlled_numerics():
                 known = (self._finished, self._n_retries)
                 data = trials.read_study(study, space, trial, *known)
@@ -340,8 +340,10 @@ class TNASSampler(BaseSampler):
                 attributes = self._attributes(study, trial, space, data, decision)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            if inevitable or trials.keep_claim(study, space, trial, row, *known):
+            n_rivals = 0 if inevitable else trials.give_way(study, space, trial, row, *known)
+            if n_rivals == 0:
                 break
+            share /= 1 + n_rivals  # they choose again at the same time, and are to part
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
         trials.write_attributes(study, trial, attributes)
         return row

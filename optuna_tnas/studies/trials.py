@@ -461,20 +461,23 @@ def write_attributes(study: Study, trial: FrozenTrial, attributes: Mapping[str, 
         study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
 
-def keep_claim(
+def give_way(
     study: Study,
     space: SearchSpace,
     trial: FrozenTrial,
     row: np.ndarray,
     finished: FinishedTrials | None = None,
     n_retries: int = 0,
-) -> bool:
-    """Return whether the claimed architecture is this trial's alone; else withdraw the claim.
+) -> int:
+    """Withdraw the claim unless the architecture is this trial's alone.
 
     Every worker writes its claim before it looks for others', so of two equal claims at least
     one worker sees the other's. It gives way to a trial that is older or already evaluates the
     architecture, and waits for a younger one that is still undecided, which will see the older
     claim. So one of those who claim an architecture at the same time keeps it.
+
+    Returns:
+        How many other trials have the architecture; 0 if the claim stands.
     """
     deadline = time.monotonic() + _PATIENCE
     finished = finished or FinishedTrials()
@@ -482,9 +485,9 @@ def keep_claim(
         prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
         if prevails or time.monotonic() > deadline:
             study._storage.set_trial_system_attr(trial._trial_id, _claim_key(space), None)
-            return False
+            return len(rivals)
         time.sleep(0.01)
-    return True
+    return 0
 
 
 def _rivals(

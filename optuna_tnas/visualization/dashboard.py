@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import find_spec
+from itertools import compress
 from pathlib import Path
 import random
 import tempfile
@@ -14,6 +16,7 @@ import time
 from typing import Any
 from typing import TYPE_CHECKING
 
+import numpy as np
 from optuna.artifacts import upload_artifact
 from optuna.logging import get_logger
 from optuna.study import Study
@@ -24,7 +27,10 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.markdown import table
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.search.explanation import REASON
+from optuna_tnas.studies.fronts import non_dominated
+from optuna_tnas.studies.trials import all_values
 from optuna_tnas.studies.trials import encoded
+from optuna_tnas.studies.trials import metrics_of
 from optuna_tnas.studies.trials import sign_of
 from optuna_tnas.visualization import figures
 from optuna_tnas.visualization.matplotlib import architecture_figure
@@ -40,6 +46,7 @@ _NEEDED = ("optuna_dashboard", "plotly", "matplotlib")
 _HEADING = "## Search with optuna-tnas"
 _MAX_WRITES = 10  # of one text or figure, if others write it at the same time
 _MAX_SOURCES = 5  # past studies in the note
+_MAX_FRONT = 10  # trials of the front in the note
 _PLOT = "dashboard:plot_data:"  # where optuna-dashboard keeps the parts of figures
 
 
@@ -49,7 +56,8 @@ class DashboardCallback:
     Pass it to ``study.optimize(callbacks=[...])`` in each worker; it needs the extra
     ``optuna-tnas[dashboard]``. A trial that was the best when it ended has its network drawn, as
     an artifact of the study. Every few trials one of the workers renews the note and the figures.
-    A user's note is kept above. What fails here is logged, and the search goes on.
+    A user's note is kept above. What fails here is logged, and the search goes on. With several
+    objectives the drawings and the note are of the trials on the front, and there are no figures.
 
     Args:
         sampler: The study's sampler.
@@ -97,7 +105,7 @@ class DashboardCallback:
         """Write the note and the figures, for example at the end of a search.
 
         Raises:
-            StudyError: If the study is none of the sampler's space, or has several objectives.
+            StudyError: If the study is none of the sampler's space.
         """
         with self._lock:
             _write(partial(self._save_note, study))
@@ -107,20 +115,22 @@ class DashboardCallback:
     # --- drawings of networks ---------------------------------------------------------------
 
     def _is_best(self, study: Study, trial: FrozenTrial) -> bool:
-        """Tell whether the trial was the best feasible one when it ended."""
+        """Tell whether the trial was the best feasible one, or on the front, when it ended."""
         if not self._counts(trial):
             return False
         assert trial.datetime_complete is not None
-        others = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-        sign = sign_of(study)
-        return all(
-            sign * _value(trial) > sign * _value(other)
-            for other in others
+        before = [
+            other
+            for other in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
             if other.number != trial.number
             and self._counts(other)
             and other.datetime_complete is not None
             and other.datetime_complete <= trial.datetime_complete
-        )
+        ]
+        if len(study.directions) > 1:
+            return trial in _front(study, [*before, trial])
+        sign = sign_of(study)
+        return all(sign * _value(trial) > sign * _value(other) for other in before)
 
     def _counts(self, trial: FrozenTrial) -> bool:
         complete = trial.state == TrialState.COMPLETE
@@ -131,7 +141,8 @@ class DashboardCallback:
         """Keep the drawing with the study: Optuna lets nobody change a trial that has ended."""
         figure = architecture_figure(self._sampler.space, trial.params)
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"best-of-trial-{trial.number}.png"
+            what = "front" if len(study.directions) > 1 else "best"
+            path = Path(folder) / f"{what}-of-trial-{trial.number}.png"
             figure.savefig(path, dpi=110)
             upload_artifact(artifact_store=store, file_path=str(path), study_or_trial=study)
 
@@ -143,6 +154,8 @@ class DashboardCallback:
         return max(found, key=lambda trial: sign * _value(trial), default=None)
 
     def _figures(self, study: Study) -> Mapping[str, Figure]:
+        if len(study.directions) > 1:
+            return {}
         best, sampler = self._best(study), self._sampler
         if best is None:
             return {}
@@ -167,9 +180,29 @@ class DashboardCallback:
         return get_note(study) == note
 
     def _note(self, study: Study) -> str:
+        intro = [_HEADING, "Renewed during the search; what is written above stays."]
+        several = len(study.directions) > 1
+        return "\n\n".join(intro + (self._of_front if several else self._of_best)(study))
+
+    def _of_front(self, study: Study) -> list[str]:
+        """Write down the trials that no other is better than, sorted by the first objective."""
+        trials = study.get_trials(deepcopy=False)
+        front = _front(study, [trial for trial in trials if self._counts(trial)])
+        if not front:
+            return []
+        names = study.metric_names or [f"objective {j}" for j in range(len(study.directions))]
+        front.sort(key=lambda trial: trial.values)
+        shown = [
+            front[i] for i in np.unique(np.linspace(0, len(front) - 1, _MAX_FRONT, dtype=int))
+        ]
+        rows = [(f"{t.number}", *(f"{value:.6g}" for value in t.values)) for t in shown]
+        what = f"{len(front)} of {len(trials)} trials are on the front"
+        more = f", {len(shown)} of them:" if len(shown) < len(front) else ":"
+        return [what + more, table(["trial", *names], rows)]
+
+    def _of_best(self, study: Study) -> list[str]:
         """Write down the best trial and the past studies that count most."""
-        best = self._best(study)
-        parts = [_HEADING, "Renewed during the search; what is written above stays."]
+        best, parts = self._best(study), list[str]()
         if best is not None:
             parts.append(f"Best of {len(study.get_trials(deepcopy=False))} trials:")
             parts.append(table(["", f"trial {best.number}"], _facts(best)))
@@ -180,7 +213,7 @@ class DashboardCallback:
             parts.append("What the past studies count for the next trial:")
             nothing = ("*the past says nothing*", f"{1 - sum(sources.values()):.1%}")
             parts.append(table(["past study", "weight"], [*rows, nothing]))
-        return "\n\n".join(parts)
+        return parts
 
 
 def _check_installed() -> None:
@@ -189,6 +222,12 @@ def _check_installed() -> None:
         raise ImportError(
             f"DashboardCallback needs {missing[0]}: pip install 'optuna-tnas[dashboard]'."
         )
+
+
+def _front(study: Study, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    """Select the trials that no other of them is better than, all objectives together."""
+    Y = all_values(trials, metrics_of(study))
+    return [*compress(trials, non_dominated(Y))]
 
 
 def _value(trial: FrozenTrial) -> float:

@@ -87,7 +87,9 @@ def test_failed_architectures_may_come_again_until_they_failed_too_often():
     for n_retries, avoided in ((0, {1, 2, 3}), (1, {1, 2, 3}), (2, {1, 3}), (3, {1})):
         data = trials.read_study(study, SPACE, current, n_retries=n_retries)
         assert set(map(tuple, data.avoided)) == {tuple(ROWS[i]) for i in avoided}
-        kept = [trials.keep_claim(study, SPACE, current, r, n_retries=n_retries) for r in ROWS[:4]]
+        kept = [
+            not trials.give_way(study, SPACE, current, r, n_retries=n_retries) for r in ROWS[:4]
+        ]
         assert [i for i, k in enumerate(kept) if not k] == sorted(avoided)
 
 
@@ -248,7 +250,7 @@ def test_hostile_claims_of_architectures_with_hyperparameters_do_not_count():
 
 
 def keep(study: Study, trial: FrozenTrial, row: np.ndarray, space: Space = SPACE) -> bool:
-    return trials.keep_claim(study, space, trial, row)
+    return trials.give_way(study, space, trial, row) == 0
 
 
 @pytest.mark.parametrize("state", [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL])
@@ -361,6 +363,6 @@ def test_claims_of_another_spaces_search_are_ignored(first, second, suggested):
     trials.claim(study, second, later, row)
     data = trials.read_study(study, second, later)
     assert len(data.pending) == len(data.avoided) == 0
-    assert trials.keep_claim(study, second, later, row)
+    assert not trials.give_way(study, second, later, row)
     _, last = running(study)
     assert np.array_equal(trials.read_study(study, second, last).pending, [row])

@@ -149,6 +149,36 @@ def test_a_study_with_nothing_to_show_has_a_note(sampler: TNASSampler, n_trials:
     assert "optuna-tnas" in optuna_dashboard.get_note(study)
 
 
+# --- several objectives ---------------------------------------------------------------------
+
+
+def test_with_several_objectives_the_page_is_of_the_front(
+    sampler: TNASSampler, cells: Space, store: FileSystemArtifactStore
+) -> None:
+    def objective(trial: Trial) -> tuple[float, float]:
+        accuracy = objective_of(cells)(trial)
+        return accuracy, (7.0 * accuracy) % 3
+
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    study.set_metric_names(["accuracy", "latency"])
+    callback = DashboardCallback(sampler, store, every=2)
+    study.optimize(objective, n_trials=8, callbacks=[callback])
+    front = sorted(study.best_trials, key=lambda trial: trial.values)
+    note = optuna_dashboard.get_note(study)
+    assert f"{len(front)} of 8 trials are on the front" in note
+    numbers = [line.split("|")[1].strip() for line in note.splitlines() if line.startswith("| ")]
+    assert [n for n in numbers if n.isdigit()] == [str(trial.number) for trial in front]
+    assert "accuracy" in note and "latency" in note
+    assert {f"front-of-trial-{t.number}.png" for t in front} <= {*drawings_of(study)}
+    assert figures_of(study) == {}
+
+
+def test_with_several_objectives_and_no_trial_there_is_a_note(sampler: TNASSampler) -> None:
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    DashboardCallback(sampler).renew(study)
+    assert "optuna-tnas" in optuna_dashboard.get_note(study)
+
+
 # --- what fails -----------------------------------------------------------------------------
 
 
