@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import torch
 
-from optuna_tnas.search import acquisition as acquisition_module
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.informative import informative
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.studies.trials import Observations
+from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.past import PastStudies
 
@@ -239,27 +239,26 @@ def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
     rows = np.unique(surrogate.space.sample(320, np.random.default_rng(0)), axis=0)[:310]
     rows = np.random.default_rng(1).permutation(rows)
     X, running = rows[:10], rows[10:]
-    seen: list[torch.Tensor] = []
-    real = acquisition_module._evaluate
+    seen: list[tuple[torch.Tensor, torch.Tensor]] = []
+    real = StudyGP.given
 
-    def counting(function: object, candidates: torch.Tensor) -> torch.Tensor:
-        seen.append(candidates)
-        return real(function, candidates)  # type: ignore[arg-type]
+    def given(
+        self: StudyGP, pending: torch.Tensor, x: torch.Tensor, normal: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        seen.append((pending, x))
+        return real(self, pending, x, normal)
 
-    monkeypatch.setattr(acquisition_module, "_evaluate", counting)
+    monkeypatch.setattr(StudyGP, "given", given)
     known = Observations(X, X.sum(axis=1).astype(float), running, rows)
     suggester = Suggester(surrogate, None)
     row = suggester.suggest(known, {}, rng())
     assert row.tobytes() not in {other.tobytes() for other in rows}
-    joint = [candidates for candidates in seen if candidates.shape[-2] > 1]
-    assert len(joint) == len(seen) - sum(c.shape[-2] == 1 for c in seen) > 0
-    for candidates in joint:
-        assert candidates.shape[0] <= 512
-        assert candidates.shape[-2] == 33
-        latest = suggester._search(surrogate.space).inputs(
-            running[-32:]
-        )  # and not the first, which may be dead
-        torch.testing.assert_close(candidates[0, :-1], latest)
+    assert seen
+    # The latest, and not the first, which may be dead.
+    latest = suggester._search(surrogate.space).inputs(running[-32:])
+    for pending, candidates in seen:
+        assert len(candidates) <= 512
+        torch.testing.assert_close(pending, latest)
 
 
 def test_a_long_study_is_fitted_to_the_informative_trials(

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from optuna.samplers import RandomSampler
 import pytest
+from scipy.stats import spearmanr
 
 from benchmarks.past_settings import PastSetting
 from benchmarks.questions import unfinished
@@ -124,4 +125,4 @@ def test_image_sets_have_a_report_after_each_epoch() -> None:
     assert found.reports.shape == (3, 100)
     last = [found.reports[-1][found.task.evaluate(row).network] for row in found.space.enumerate()]
     final = [found.task.evaluate(row).value for row in found.space.enumerate()]
-    assert np.corrcoef(last, final)[0, 1] > 0.8
+    assert spearmanr(last, final).statistic > 0.9
