@@ -8,6 +8,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.studies import trials
 
@@ -42,6 +43,7 @@ class TNASPruner(BasePruner):
     """
 
     def __init__(self, sampler: TNASSampler, *, n_warmup_steps: int = 0) -> None:
+        warn_experimental("`TNASPruner`")
         if not sampler.learns_from_unfinished:
             raise OptunaTNASError(
                 "TNASPruner needs a sampler that learns from unfinished trials: one with "

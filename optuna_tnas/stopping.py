@@ -7,6 +7,7 @@ from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
 
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.experimental import warn_experimental
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.studies import trials
 
@@ -31,6 +32,7 @@ class MinImprovementCallback:
     def __init__(
         self, sampler: TNASSampler, threshold: float | None = None, n_min_trials: int = 20
     ) -> None:
+        warn_experimental("`MinImprovementCallback`")
         if threshold is not None and not threshold > 0:
             raise OptunaTNASError(
                 f"threshold cannot be {threshold!r}; give a number above 0, or None for the "
