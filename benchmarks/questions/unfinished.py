@@ -75,7 +75,7 @@ SPACES = ("nasbench201", "imagesets")
 BUDGETS = (2, 5, 10, 20, 50)
 METHODS = (
     "tnas,tnas:model,tnas:halving,tnas_untrained,tnas_untrained:model,tnas_untrained:halving,"
-    "tnas_untrained:halving:ignored,tpe:hyperband,random:hyperband,tpe:median,gp,gp:median,"
+    "tnas_untrained:halving:ignored,tpe:hyperband,random:hyperband,tpe:median,gp,"
     "random:screened"
 )
 _ROUNDING = 1e-9
