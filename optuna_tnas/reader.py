@@ -129,9 +129,10 @@ class StudyReader:
             **found, number=trial.number, phase=decision.phase, n_trials=len(data.X)
         )
 
-    def improvements(self, study: Study, trial: FrozenTrial) -> tuple[float, float] | None:
-        """Compare what is expected of finishing a running trial and of a new architecture."""
-        everything = trials.all_of(study)
+    def improvements(
+        self, study: Study, trial: FrozenTrial, everything: Sequence[FrozenTrial]
+    ) -> tuple[float, float] | None:
+        """Compare what is expected of finishing one of all trials and of a new architecture."""
         space = self._space_beside(everything)
         row = trials.architecture(trial, space)
         if row is None:

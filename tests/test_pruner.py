@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
 
 import numpy as np
 import optuna
@@ -40,6 +41,14 @@ def rugged(row: np.ndarray) -> float:
     return float(np.random.default_rng(row.astype(np.uint8).tolist()).normal())
 
 
+def report(trial: Trial, values: Mapping[int, float]) -> None:
+    """Report values by step until the trial is pruned."""
+    for step, value in values.items():
+        trial.report(value, step)
+        if trial.should_prune():
+            raise optuna.TrialPruned
+
+
 def training(
     space: CellSpace, direction: float = 1.0, value_of: Callable[[np.ndarray], float] = gain
 ) -> Callable[[Trial], float]:
@@ -48,11 +57,9 @@ def training(
     def train(trial: Trial) -> float:
         value = value_of(space.encode(space.suggest(trial)))
         noise = np.random.default_rng(trial.number).normal(size=LAST + 1)
-        for step in range(1, LAST + 1):
-            rest = 1 - step / LAST
-            trial.report(direction * (value * (1 - rest / 2) + 0.3 * rest * noise[step]), step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+        left = {step: 1 - step / LAST for step in range(1, LAST + 1)}
+        seen = {s: value * (1 - rest / 2) + 0.3 * rest * noise[s] for s, rest in left.items()}
+        report(trial, {step: direction * v for step, v in seen.items()})
         return direction * value
 
     return train
@@ -154,10 +161,7 @@ def test_hyperparameters_beside_the_architecture() -> None:
     def train(trial: Trial) -> float:
         rate = trial.suggest_float("rate", 1e-4, 1.0, log=True)
         value = gain(SPACE.encode(SPACE.suggest(trial))) - abs(np.log10(rate) + 2)
-        for step in range(1, LAST + 1):
-            trial.report(value, step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+        report(trial, dict.fromkeys(range(1, LAST + 1), value))
         return value
 
     sampler = sampler_of(SPACE)
@@ -170,10 +174,7 @@ def test_hyperparameters_beside_the_architecture() -> None:
 def test_steps_may_begin_anywhere_and_come_in_any_order(steps: list[int]) -> None:
     def train(trial: Trial) -> float:
         value = gain(SPACE.encode(SPACE.suggest(trial)))
-        for step in steps:
-            trial.report(value, step)
-            if trial.should_prune():
-                raise optuna.TrialPruned
+        report(trial, dict.fromkeys(steps, value))
         return value
 
     sampler = sampler_of(SPACE)

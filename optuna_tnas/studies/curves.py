@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import inf
@@ -21,7 +20,7 @@ class Curve:
             infinity stands for NaN.
     """
 
-    reports: Mapping[int, float]
+    reports: dict[int, float]
 
     @classmethod
     def of(cls, trial: FrozenTrial, sign: float) -> Curve | None:
@@ -38,7 +37,7 @@ class Curve:
     @property
     def last_step(self) -> int:
         """The last step that was reported."""
-        return next(reversed([*self.reports]))
+        return next(reversed(self.reports))
 
     def at(self, step: int) -> float:
         """The value at a step, between two reports linearly; NaN before the first and beyond."""

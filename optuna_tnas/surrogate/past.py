@@ -96,12 +96,11 @@ class PastStudies:
         datasets = torch.stack([network.encode_dataset(sample) for _, _, sample in studies])
         scores = [normal_scores(y[rows]) for (_, y, _), rows in zip(studies, kept, strict=True)]
         outcomes = [torch.from_numpy(y) for y in scores]
-        if beside is None:
-            past = cls._conditioned(network, structure, X, index, datasets, outcomes)
-            return replace(past, metrics=tuple(metrics))
-        known, each = beside
-        coordinates = np.concatenate([c[rows] for c, rows in zip(each, kept, strict=True)])
-        joint = (known, coordinates)
+        joint = None
+        if beside is not None:
+            known, each = beside
+            coordinates = [c[rows] for c, rows in zip(each, kept, strict=True)]
+            joint = (known, np.concatenate(coordinates))
         past = cls._conditioned(network, structure, X, index, datasets, outcomes, joint)
         return replace(past, metrics=tuple(metrics))
 
