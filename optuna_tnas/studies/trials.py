@@ -125,7 +125,7 @@ class Observations:
 
 
 class FinishedTrials:
-    """The architectures, constraints and reports of finished trials, which never change.
+    """The architectures, constraints and reports of trials, once they do not change any more.
 
     They are kept as long as their storage, so that a suggestion reads only what is new. Nothing
     but the time depends on what is kept.
@@ -144,9 +144,12 @@ class FinishedTrials:
     ) -> list[np.ndarray | None]:
         """Return each trial's :func:`architecture`."""
         rows = self._rows.setdefault(study._storage, {}).setdefault(space.named_fingerprint, {})
+        names = space.distributions().keys()
         found = []
         for trial in trials:
-            if not trial.state.is_finished():
+            # Parameters never change either; a claim may, until all of them are there.
+            settled = trial.state.is_finished() or names <= trial.params.keys()
+            if not settled:
                 found.append(architecture(trial, space))
                 continue
             if trial._trial_id not in rows:

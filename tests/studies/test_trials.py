@@ -168,6 +168,26 @@ def test_parameters_count_more_than_the_claim():
     assert SPACE.decode(row)["op_b"] == SPACE.decode(ROWS[-1])["op_b"]
 
 
+def test_what_is_kept_reads_as_anew_whatever_a_trial_does_next():
+    study, finished = optuna.create_study(), trials.FinishedTrials()
+    trial, current = running(study)
+    steps: list[Callable[[], object]] = [
+        lambda: trials.claim(study, SPACE, current, ROWS[1]),
+        lambda: trials.claim(study, SPACE, current, ROWS[2]),
+        lambda: trial.suggest_categorical("op_a", ["x", "y", "z"]),
+        lambda: trials.claim(study, SPACE, current, ROWS[3]),
+        lambda: trial.suggest_categorical("op_b", list(SPACE.parameters[1].choices)),
+        lambda: trials.claim(study, SPACE, current, ROWS[4]),
+        lambda: study.tell(trial, 1.0),
+    ]
+    for step in steps:
+        step()
+        kept = trials.read_study(study, SPACE, None, finished)
+        anew = trials.read_study(study, SPACE, None)
+        for name in ("X", "y", "pending", "avoided"):
+            np.testing.assert_array_equal(getattr(kept, name), getattr(anew, name))
+
+
 # --- what others write ----------------------------------------------------------------------
 
 
