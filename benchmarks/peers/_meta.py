@@ -20,7 +20,7 @@ def meta_trained(setting: Setting, preset: str) -> MetaSurrogate:
     path = setting.cache / f"{preset}-{digest:08x}.pt"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        history = MetaDataset.from_studies(setting.history, setting.space)
+        history = past_of(setting)
         meta_train(history, preset=preset, seed=setting.seed, progress=False).save(path)
     return MetaSurrogate.load(path)
 
@@ -30,7 +30,7 @@ def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrog
     path = setting.cache / f"{name}-{crc32(repr(surrogate.config).encode()):08x}.pt"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        history = MetaDataset.from_studies(setting.history, setting.space)
+        history = past_of(setting)
         train(surrogate, history, seed=setting.seed, progress=False)
         learned = {
             "weights": surrogate.network.state_dict(),
@@ -41,3 +41,9 @@ def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrog
     surrogate.network.load_state_dict(learned["weights"])
     surrogate.warm_start = surrogate.space.canonical(torch.tensor(learned["warm_start"]).numpy())
     return surrogate
+
+
+def past_of(setting: Setting) -> MetaDataset:
+    """Convert the past studies, with their data sets where these are known."""
+    samples = setting.samples or None
+    return MetaDataset.from_studies(setting.history, setting.space, datasets=samples)

@@ -60,7 +60,9 @@ Surrogate = Callable[[Setting], MetaSurrogate]
 
 def _tnas(surrogate: Surrogate) -> Sampler:
     """Search with a surrogate made from the setting."""
-    return lambda setting: TNASSampler(surrogate(setting), seed=setting.seed)
+    return lambda setting: TNASSampler(
+        surrogate(setting), dataset=setting.dataset, seed=setting.seed
+    )
 
 
 def _untrained(setting: Setting) -> MetaSurrogate:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 import math
 from time import perf_counter
@@ -101,25 +103,16 @@ def train_and_evaluate(
     _check(images, labels, split)
     start = perf_counter()
     device = torch.device(device or "cpu")
-    train, held_out = _parts(split, recipe.max_images)
-    x, mean, std = _normalized(images[train], recipe.resolution)
-    x_held_out, _, _ = _normalized(images[held_out], recipe.resolution, mean, std)
-    y, y_held_out = (torch.from_numpy(labels[i].astype(np.int64)) for i in (train, held_out))
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(seed)
-        network = NASBench201Network(
-            ops,
-            images.shape[3],
-            int(labels.max()) + 1,
-            width=recipe.width,
-            cells_per_stage=recipe.cells_per_stage,
-        )
-        # A quarter faster on a CPU than channels first.
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        curve = []
-        held_out_images = x_held_out.to(device), y_held_out.to(device)
-        for epoch in _epochs(network, x.to(device), y.to(device), recipe):
-            log_loss, accuracy = _evaluate(network, *held_out_images)
+    positions, held_out = parts(split, recipe.max_images)
+    x, mean, std = normalized(images[positions], recipe.resolution)
+    x_held_out, _, _ = normalized(images[held_out], recipe.resolution, mean, std)
+    y, y_held_out = (torch.from_numpy(labels[i].astype(np.int64)) for i in (positions, held_out))
+    held_out_images = x_held_out.to(device), y_held_out.to(device)
+    curve = []
+    training = train(ops, x.to(device), y.to(device), int(labels.max()) + 1, recipe, seed)
+    with closing(training):
+        for epoch, network in enumerate(training, start=1):
+            log_loss, accuracy = measure(network, *held_out_images)
             curve.append(log_loss)
             if report is not None:
                 report(epoch, log_loss)
@@ -128,10 +121,43 @@ def train_and_evaluate(
     return Result(log_loss, accuracy, seconds, n_parameters, tuple(curve))
 
 
+def train(
+    ops: Sequence[str],
+    x: torch.Tensor,
+    y: torch.Tensor,
+    n_classes: int,
+    recipe: Recipe,
+    seed: int,
+) -> Generator[NASBench201Network, None, None]:
+    """Train the network of a cell; yield it after each epoch.
+
+    PyTorch's global random state is another one until the generator ends or is closed.
+
+    Args:
+        ops: As for :func:`train_and_evaluate`, as are ``recipe`` and ``seed``.
+        x: Images, ``N x C x R x R`` as :func:`normalized` makes them.
+        y: ``N`` int64 labels.
+        n_classes: Number of logits.
+    """
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+        torch.manual_seed(seed)
+        network = NASBench201Network(
+            ops,
+            x.shape[1],
+            n_classes,
+            width=recipe.width,
+            cells_per_stage=recipe.cells_per_stage,
+        )
+        # A quarter faster on a CPU than channels first.
+        network.to(x.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        for _ in _epochs(network, x, y, recipe):
+            yield network
+
+
 def _epochs(
     network: NASBench201Network, x: torch.Tensor, y: torch.Tensor, recipe: Recipe
-) -> Iterator[int]:
-    """Train; yield the number of each epoch, from 1, at its end."""
+) -> Iterator[None]:
+    """Train; yield at the end of each epoch."""
     n_batches = max(1, len(x) // recipe.batch_size)
     optimizer = torch.optim.SGD(
         network.parameters(),
@@ -142,7 +168,7 @@ def _epochs(
     )
     steps = recipe.epochs * n_batches
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-    for epoch in range(1, recipe.epochs + 1):
+    for _ in range(recipe.epochs):
         network.train()
         # Split evenly: a last batch of one or two images would spoil the normalizations.
         for batch in torch.randperm(len(x)).tensor_split(n_batches):
@@ -151,14 +177,12 @@ def _epochs(
             cross_entropy(network(x[batch]), y[batch]).backward()
             optimizer.step()
             schedule.step()
-        yield epoch
+        yield
 
 
 @torch.no_grad()
-def _evaluate(
-    network: NASBench201Network, x: torch.Tensor, y: torch.Tensor
-) -> tuple[float, float]:
-    """Mean clipped cross-entropy in nats, and accuracy."""
+def measure(network: NASBench201Network, x: torch.Tensor, y: torch.Tensor) -> tuple[float, float]:
+    """Measure the mean clipped cross-entropy in nats, and the accuracy from 0 to 1."""
     network.eval()
     logits = torch.cat([network(batch) for batch in torch.split(x, _EVALUATION_BATCH)])
     diverged = ~logits.isfinite().all(dim=1, keepdim=True)
@@ -168,8 +192,8 @@ def _evaluate(
     return float(losses.double().mean()), float(correct.double().mean())
 
 
-def _parts(split: np.ndarray, max_images: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions of the training and of the held-out images."""
+def parts(split: np.ndarray, max_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the positions of the training images, at most so many, and of the held-out ones."""
     train = np.flatnonzero(split == 0)
     if len(train) > max_images:
         # One part for all seeds: which images a cell sees is no property of the cell.
@@ -177,13 +201,17 @@ def _parts(split: np.ndarray, max_images: int) -> tuple[np.ndarray, np.ndarray]:
     return train, np.flatnonzero(split == 1)
 
 
-def _normalized(
+def normalized(
     images: np.ndarray,
     resolution: int,
     mean: torch.Tensor | None = None,
     std: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """``N x C x R x R`` float32, and each channel's mean and deviation (its own unless given)."""
+    """Resize and standardize ``N x H x W x C`` uint8 images.
+
+    Returns:
+        ``N x C x R x R`` float32, and each channel's mean and deviation: its own unless given.
+    """
     x = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
     x = interpolate(x, (resolution, resolution), mode="bilinear", antialias=True)
     if mean is None or std is None:

@@ -18,7 +18,7 @@ from optuna_tnas.spaces.nasbench201 import NASBENCH201_OPS
 
 
 # (source, target) node of op_0_1, op_0_2, op_1_2, op_0_3, op_1_3, op_2_3.
-_EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
+EDGES = ((0, 1), (0, 2), (1, 2), (0, 3), (1, 3), (2, 3))
 _N_NODES = 4
 _N_STAGES = 3
 
@@ -76,8 +76,8 @@ class NASBench201Cell(nn.Module):
 
     def __init__(self, ops: Sequence[str], width: int) -> None:
         super().__init__()
-        self.edges = _live_edges(ops)
-        self.ops = nn.ModuleList(_operation(ops[_EDGES.index(e)], width) for e in self.edges)
+        self.edges = live_edges(ops)
+        self.ops = nn.ModuleList(_operation(ops[EDGES.index(e)], width) for e in self.edges)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """``B x width x H x W`` -> the same shape; zeros if no path leads to the last node."""
@@ -90,10 +90,10 @@ class NASBench201Cell(nn.Module):
         return torch.zeros_like(x) if output is None else output
 
 
-def _live_edges(ops: Sequence[str]) -> tuple[tuple[int, int], ...]:
-    """The edges on a path of operations other than ``none`` from first to last node."""
-    edges = [e for e, op in zip(_EDGES, ops, strict=True) if op != "none"]
-    # _EDGES is sorted by target, so one pass in either direction finds all that is connected.
+def live_edges(ops: Sequence[str]) -> tuple[tuple[int, int], ...]:
+    """List the edges on a path of operations other than ``none`` from first to last node."""
+    edges = [e for e, op in zip(EDGES, ops, strict=True) if op != "none"]
+    # EDGES is sorted by target, so one pass in either direction finds all that is connected.
     from_input, to_output = {0}, {_N_NODES - 1}
     for source, target in edges:
         if source in from_input:
@@ -127,8 +127,8 @@ def _transition(width: int, new_width: int) -> nn.Module:
 
 
 def _check(ops: Sequence[str]) -> None:
-    if len(ops) != len(_EDGES) or any(op not in NASBENCH201_OPS for op in ops):
+    if len(ops) != len(EDGES) or any(op not in NASBENCH201_OPS for op in ops):
         raise SpaceError(
-            f"A NAS-Bench-201 cell takes {len(_EDGES)} of the operations {NASBENCH201_OPS}, "
+            f"A NAS-Bench-201 cell takes {len(EDGES)} of the operations {NASBENCH201_OPS}, "
             f"not {tuple(ops)}."
         )
