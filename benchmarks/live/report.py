@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -22,12 +23,14 @@ from functools import cached_property
 import json
 import lzma
 from pathlib import Path
+import sys
 
 import numpy as np
 
 from benchmarks.common.markdown import table
 from benchmarks.live.experiment import ANEW
 from benchmarks.live.rivals import EPOCHS
+from benchmarks.live.rivals import ONE_SHOT
 from benchmarks.live.store import Record
 from benchmarks.live.supernet import Cell
 from benchmarks.live.trainings import pruned
@@ -247,7 +250,9 @@ def methods_at(results: Results, budget: int) -> list[str]:
     return [method for method, b in found if b == budget]
 
 
-def _by_set(results: Results, method: str, budget: int, how) -> dict[str, list[float]]:  # type: ignore[no-untyped-def]
+def _by_set(
+    results: Results, method: str, budget: int, how: Callable[[str, Cell], float]
+) -> dict[str, list[float]]:
     values: dict[str, list[float]] = defaultdict(list)
     for dataset, seed in results.pairs:
         outcome = results.outcomes[dataset, seed][method, budget]
@@ -283,40 +288,33 @@ def _is_collapsed(cell: Cell) -> bool:
 def runtime(results: Results) -> list[str]:
     """Hypothesis 2: until ours is as good as a one-shot method's cell, in shares of its time."""
     rows = []
-    for method in dict.fromkeys(name for b in BUDGETS for name in methods_at(results, b)):
-        for budget in BUDGETS:
-            if method.split(":")[0] not in EPOCHS or budget not in EPOCHS[method.split(":")[0]]:
+    for budget in BUDGETS:
+        for method in methods_at(results, budget):
+            if method.split(":")[0] not in ONE_SHOT:
                 continue
-            ratios = [_ratio(results, pair, method, budget) for pair in results.pairs]
-            if None in ratios:
-                continue
-            values = np.array(ratios, dtype=np.float64)
-            never = int(np.isinf(values).sum())
-            median = np.median(np.minimum(values, 1e9))
-            shown = "never" if median >= 1e9 else f"{median:.2f}"
-            rows.append([method, str(budget), shown, f"{never} of {len(values)}"])
+            ratios = np.array([_ratio(results, pair, method, budget) for pair in results.pairs])
+            never = int(np.isinf(ratios).sum())
+            median = float(np.quantile(ratios, 0.5, method="lower"))
+            rows.append([method, str(budget), f"{median:.2f}", f"{never} of {len(ratios)}"])
     return [*table(["one-shot", "budget", f"{OURS}'s time / its time, median", "never"], rows)]
 
 
-def _ratio(results: Results, pair: tuple[str, int], method: str, budget: int) -> float | None:
+def _ratio(results: Results, pair: tuple[str, int], method: str, budget: int) -> float:
     """Compare the time until ours is as good with the time that the method spent."""
-    outcome = results.outcomes[pair].get((method, budget))
-    if outcome is None or OURS not in results.curves[pair]:
-        return None
+    outcome = results.outcomes[pair][method, budget]
     target = results.loss(pair[0], outcome.cell)
     for units, cell in results.curves[pair][OURS].changes():
-        if results.measured(pair[0], cell) and results.loss(pair[0], cell) <= target:
+        if results.loss(pair[0], cell) <= target:
             return units / outcome.units
     return np.inf
 
 
 def consistency(results: Results) -> list[str]:
     """Hypothesis 3: ranks and regrets over image sets and budgets."""
-    budgets = [b for b in BUDGETS if all(b in EPOCHS[m] for m in EPOCHS)]
+    found = [key for key in results.outcomes[results.pairs[0]] if ":" not in key[0]]
+    budgets = sorted({b for m, b in found if m in ONE_SHOT} or BUDGETS)
     shared = [
-        m
-        for m in methods_at(results, budgets[-1])
-        if ":" not in m and all((m, b) in results.outcomes[results.pairs[0]] for b in budgets)
+        m for m in dict.fromkeys(m for m, _ in found) if all((m, b) in found for b in budgets)
     ]
     regrets = {
         m: np.array(
@@ -372,7 +370,9 @@ def past_costs(results: Results) -> list[str]:
 
 
 def report(results: Results) -> str:
-    """Print all tables."""
+    """Format all tables; exit if there is no pair."""
+    if not results.pairs:
+        sys.exit("There is no image set with a seed on which every method of the file searched.")
     sets = dict.fromkeys(dataset for dataset, _ in results.pairs)
     seeds = {dataset: sum(d == dataset for d, _ in results.pairs) for dataset in sets}
     lines = ["Image sets and their seeds: " + ", ".join(f"{d} {n}" for d, n in seeds.items())]

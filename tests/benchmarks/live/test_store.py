@@ -34,5 +34,7 @@ def test_what_fails_leaves_no_record(tmp_path: Path):
 def test_earlier_records_are_added_but_replace_none(tmp_path: Path):
     store = Store(tmp_path)
     store.get(("x", 1), lambda: {"key": 1, "from": "here"})
-    store.add([{"key": 1, "from": "there"}, {"key": 2, "from": "there"}], lambda r: ("x", r["key"]))
+    store.add(
+        [{"key": 1, "from": "there"}, {"key": 2, "from": "there"}], lambda r: ("x", r["key"])
+    )
     assert [(r["key"], r["from"]) for r in store.records()] == [(1, "here"), (2, "there")]
