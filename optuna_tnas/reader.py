@@ -21,8 +21,12 @@ from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
+from optuna_tnas.studies import choices
 from optuna_tnas.studies import trials
+from optuna_tnas.studies import values
 from optuna_tnas.studies.as_of import as_of
+from optuna_tnas.studies.observations import Observations
+from optuna_tnas.studies.settled import SettledTrials
 from optuna_tnas.surrogate.numerics import controlled_numerics
 
 
@@ -40,7 +44,7 @@ class StudyReader:
     """
 
     suggester: Suggester
-    finished: trials.FinishedTrials
+    finished: SettledTrials
     lock: Lock
     seed: int
     n_retries: int
@@ -61,26 +65,26 @@ class StudyReader:
                 )
             rows = _encoded(params, space)
             mean, deviation = self.suggester.predict(data, rows, space)
-        return trials.signs_of(study) * mean, deviation
+        return values.signs_of(study) * mean, deviation
 
     def predict_from_past(self, study: Study, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
         """Predict objective values before there are trials."""
         space = self._space_beside(trials.all_of(study))
-        names = [metric.name for metric in trials.metrics_of(study)]
+        names = [metric.name for metric in values.metrics_of(study)]
         with self.lock, controlled_numerics():
             predicted = self.suggester.predict_from_past(names, _encoded(params, space), space)
-        return np.asarray(trials.signs_of(study) * predicted)
+        return np.asarray(values.signs_of(study) * predicted)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
         """Tell why a trial's architecture was tried, and what was expected of it."""
         _refuse_multi_objective(study)
         before = as_of(trials.all_of(study), trial)
         space = self._space_beside(before)
-        row = trials.architecture(trial, space)
+        row = choices.architecture(trial, space)
         if row is None:
             raise StudyError(
                 f"Trial {trial.number} has no architecture to explain: of the parameters "
-                f"{list(space.distributions())} it has {sorted(trials.given(trial))}."
+                f"{list(space.distributions())} it has {sorted(choices.given(trial))}."
             )
         with self.lock, controlled_numerics():
             data = trials.observe(study, before, space, self.finished, self.n_retries)
@@ -90,13 +94,13 @@ class StudyReader:
             found = self.explained(study, trial, space, data, Decision(row, phase, acquisition))
         return replace(found, acquisition=value)
 
-    def _phase(self, trial: FrozenTrial, data: trials.Observations, space: SearchSpace) -> Phase:
+    def _phase(self, trial: FrozenTrial, data: Observations, space: SearchSpace) -> Phase:
         """Tell what decided about a trial's architecture."""
         architectures = self.suggester.surrogate.space
-        fixed = architectures.positions(trials.enqueued(trial))
+        fixed = architectures.positions(choices.enqueued(trial))
         if decided(architectures, fixed) is not None:
             return "enqueued"
-        if not trials.has_claimed(trial):
+        if not choices.has_claimed(trial):
             return "other"
         if self.allow_repeats:
             data = replace(data, avoided=data.avoided[:0])
@@ -108,7 +112,7 @@ class StudyReader:
         study: Study,
         trial: FrozenTrial,
         space: SearchSpace,
-        data: trials.Observations,
+        data: Observations,
         decision: Decision,
     ) -> Explanation:
         """Put in words and in the objective's unit what a trial was decided by.
@@ -123,7 +127,7 @@ class StudyReader:
             decision: What was decided.
         """
         belief = self.suggester.belief(data, decision.row, space, decision.acquisition)
-        mean = None if belief.mean is None else trials.sign_of(study) * belief.mean
+        mean = None if belief.mean is None else values.sign_of(study) * belief.mean
         found = {**vars(belief), "mean": mean}
         return Explanation(
             **found, number=trial.number, phase=decision.phase, n_trials=len(data.X)
@@ -134,7 +138,7 @@ class StudyReader:
     ) -> tuple[float, float] | None:
         """Compare what is expected of finishing one of all trials and of a new architecture."""
         space = self._space_beside(everything)
-        row = trials.architecture(trial, space)
+        row = choices.architecture(trial, space)
         if row is None:
             return None
         expected = self._improvements(study, everything, space, row[None], trial)

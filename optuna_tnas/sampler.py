@@ -45,7 +45,12 @@ from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
+from optuna_tnas.studies import choices
+from optuna_tnas.studies import claims
 from optuna_tnas.studies import trials
+from optuna_tnas.studies import values
+from optuna_tnas.studies.observations import Observations
+from optuna_tnas.studies.settled import SettledTrials
 from optuna_tnas.surrogate.known_features import ArchitectureFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
@@ -175,7 +180,7 @@ class TNASSampler(BaseSampler):
         self._allow_repeats = allow_repeats
         self._explain_trials = explain_trials
         self._n_retries = _retries(failed_trials)
-        self._finished = trials.FinishedTrials()
+        self._finished = SettledTrials()
         self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
         self._lock = Lock()
 
@@ -220,7 +225,7 @@ class TNASSampler(BaseSampler):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._finished = trials.FinishedTrials()
+        self._finished = SettledTrials()
         self._planned = {}
         self._lock = Lock()
 
@@ -295,7 +300,7 @@ class TNASSampler(BaseSampler):
         """Choose hyper-parameters that a new study may ask for."""
         with self._lock, controlled_numerics():
             rng = np.random.default_rng([self._seed, trial.number])
-            names = [metric.name for metric in trials.metrics_of(study)]
+            names = [metric.name for metric in values.metrics_of(study)]
             return self._suggester.beside(row, names, rng)
 
     def _search_space(self, search_space: dict[str, BaseDistribution]) -> SearchSpace:
@@ -316,7 +321,7 @@ class TNASSampler(BaseSampler):
         They were enqueued, or a wrapper such as ``PartialFixedSampler`` took their names out of
         the search space; what value it has in mind, it tells as it would tell Optuna.
         """
-        values = dict(trials.given(trial))
+        values = dict(choices.given(trial))
         for name, distribution in self.space.distributions().items():
             if name not in search_space and name not in values and study.sampler is not self:
                 values[name] = study.sampler.sample_independent(study, trial, name, distribution)
@@ -336,11 +341,11 @@ class TNASSampler(BaseSampler):
                     data = replace(data, avoided=data.avoided[:0])
                 decision = self._suggester.decide(data, fixed, rng, space, share)
                 row = decision.row
-                trials.claim(study, space, trial, row)
+                claims.claim(study, space, trial, row)
                 attributes = self._attributes(study, trial, space, data, decision)
             self._warn_if_unused(study, trial, len(data.X))
             inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            n_rivals = 0 if inevitable else trials.give_way(study, space, trial, row, *known)
+            n_rivals = 0 if inevitable else claims.give_way(study, space, trial, row, *known)
             if n_rivals == 0:
                 break
             share /= 1 + n_rivals  # they choose again at the same time, and are to part
@@ -353,7 +358,7 @@ class TNASSampler(BaseSampler):
         study: Study,
         trial: FrozenTrial,
         space: SearchSpace,
-        data: trials.Observations,
+        data: Observations,
         decision: Decision,
     ) -> Mapping[str, Any]:
         """Return what is written with a suggestion, if anything is."""

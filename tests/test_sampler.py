@@ -50,7 +50,7 @@ from optuna_tnas.spaces.cell import Node
 from optuna_tnas.spaces.declaration import Condition
 from optuna_tnas.spaces.declaration import Parameter
 from optuna_tnas.spaces.declaration import Vertex
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from tests.searches import n_different
 from tests.searches import params
 from tests.searches import sampler_of

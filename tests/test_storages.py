@@ -33,6 +33,7 @@ import pytest
 from optuna_tnas import TNASSampler
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
+from optuna_tnas.studies import claims
 from optuna_tnas.studies import trials
 
 
@@ -198,5 +199,5 @@ def test_a_claim_of_thousands_of_parameters_is_read_whole(study):
     space = CellSpace([Node(n, ["a", "b", "c"], ["input"]) for n in names])
     trial = study._storage.get_trial(study.ask()._trial_id)
     (row,) = space.sample(1, np.random.default_rng(0))
-    trials.claim(study, space, trial, row)
+    claims.claim(study, space, trial, row)
     assert np.array_equal(trials.read_study(study, space, None).pending, [row])

@@ -23,7 +23,7 @@ from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces.rows import positions
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.numerics import controlled_numerics
 from optuna_tnas.surrogate.outcomes import finite

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.search import Search
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.outcomes import scale_labels
 

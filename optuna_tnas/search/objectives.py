@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.search import Search
-from optuna_tnas.studies.trials import Metric
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Metric
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.outcomes import scaled_as

@@ -20,7 +20,7 @@ from optuna_tnas.search.objectives import KnownObjective
 from optuna_tnas.search.objectives import Objective
 from optuna_tnas.search.search import Search
 from optuna_tnas.spaces.joint import SearchSpace
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.outcomes import unit_of
 
 

@@ -42,7 +42,7 @@ from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate

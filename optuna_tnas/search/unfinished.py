@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.informative import informative
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.outcomes import scale_labels
 from optuna_tnas.surrogate.unfinished import Agreement
 from optuna_tnas.surrogate.unfinished import estimates

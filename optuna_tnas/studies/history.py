@@ -30,14 +30,14 @@ from optuna_tnas.spaces.hyperparameters import contradictory
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.hyperparameters import united
+from optuna_tnas.studies.choices import encoded
 from optuna_tnas.studies.curves import Curve
 from optuna_tnas.studies.frames import read_frame
+from optuna_tnas.studies.settled import SettledTrials
 from optuna_tnas.studies.storage import open_storage
-from optuna_tnas.studies.trials import all_values
 from optuna_tnas.studies.trials import asked_beside
-from optuna_tnas.studies.trials import encoded
-from optuna_tnas.studies.trials import FinishedTrials
-from optuna_tnas.studies.trials import metrics_of
+from optuna_tnas.studies.values import all_values
+from optuna_tnas.studies.values import metrics_of
 
 
 if TYPE_CHECKING:
@@ -338,7 +338,7 @@ def _read(study: Study, space: Space, left_out: Counter[str]) -> list[Task]:
     if len(metrics) == 1 and any(trial.intermediate_values for trial in completed):
         curves = [Curve.of(trial, metrics[0].sign) for trial in completed]
         tasks = [replace(tasks[0], curves=curves)]
-    constraints = FinishedTrials().constraints(study, completed)
+    constraints = SettledTrials().constraints(study, completed)
     others = constraints.keys() - {metric.name for metric in metrics}
     measured = [_constraint_task(whole, name, constraints[name]) for name in sorted(others)]
     return [*tasks, *(task for task in measured if len(task.y) > 1)]

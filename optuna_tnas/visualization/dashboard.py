@@ -27,11 +27,11 @@ from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.markdown import table
 from optuna_tnas.sampler import TNASSampler
 from optuna_tnas.search.explanation import REASON
+from optuna_tnas.studies.choices import encoded
 from optuna_tnas.studies.fronts import non_dominated
-from optuna_tnas.studies.trials import all_values
-from optuna_tnas.studies.trials import encoded
-from optuna_tnas.studies.trials import metrics_of
-from optuna_tnas.studies.trials import sign_of
+from optuna_tnas.studies.values import all_values
+from optuna_tnas.studies.values import metrics_of
+from optuna_tnas.studies.values import sign_of
 from optuna_tnas.visualization import figures
 from optuna_tnas.visualization.matplotlib import architecture_figure
 

@@ -25,9 +25,9 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.spaces.declaration import INPUT
 from optuna_tnas.spaces.declaration import OUTPUT
 from optuna_tnas.spaces.graphs import prune
+from optuna_tnas.studies.choices import encoded
 from optuna_tnas.studies.fronts import non_dominated
-from optuna_tnas.studies.trials import encoded
-from optuna_tnas.studies.trials import signs_of
+from optuna_tnas.studies.values import signs_of
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.visualization.layout import Layout
 from optuna_tnas.visualization.layout import layout

@@ -18,7 +18,7 @@ from optuna_tnas.search.measured import fit_constraints
 from optuna_tnas.search.measured import MeasuredConstraint
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.gp import StudyGP
 from tests.search.test_acquisition import NO_PENDING

@@ -13,7 +13,7 @@ import torch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.informative import informative
 from optuna_tnas.search.suggester import Suggester
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import StudyGP
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.past import PastStudies

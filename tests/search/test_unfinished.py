@@ -11,7 +11,7 @@ import pytest
 from optuna_tnas.search.unfinished import UnfinishedTrials
 from optuna_tnas.studies.curves import Curve
 from optuna_tnas.studies.curves import Curves
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.outcomes import scale_labels
 
 

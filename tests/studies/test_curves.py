@@ -17,6 +17,7 @@ from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
 from optuna_tnas.studies import trials
 from optuna_tnas.studies.curves import Curve
+from optuna_tnas.studies.observations import Observations
 
 
 SPACE = CellSpace([Node("a", ["x", "y", "z"]), Node("b", ["x", "y"], ["a"])])
@@ -62,7 +63,7 @@ def test_between_infinite_reports_the_value_is_no_nan() -> None:
     assert Curve({2: -inf, 6: inf}).at(4) == -inf
 
 
-def read(*given: FrozenTrial, direction: str = "maximize") -> trials.Observations:
+def read(*given: FrozenTrial, direction: str = "maximize") -> Observations:
     study = optuna.create_study(direction=direction)
     study.add_trials(given)
     return trials.read_study(study, SPACE, None)

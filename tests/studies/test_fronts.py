@@ -7,8 +7,8 @@ import pytest
 
 from optuna_tnas.studies.fronts import fronts
 from optuna_tnas.studies.fronts import non_dominated
-from optuna_tnas.studies.trials import Metric
-from optuna_tnas.studies.trials import Observations
+from optuna_tnas.studies.observations import Metric
+from optuna_tnas.studies.observations import Observations
 
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:
