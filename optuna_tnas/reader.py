@@ -64,7 +64,7 @@ class StudyReader:
                     f"{list(space.distributions())}; run one before predicting."
                 )
             rows = _encoded(params, space)
-            mean, deviation = self.suggester.predict(data, rows, space)
+            mean, deviation = self.suggester.posterior.predict(data, rows, space)
         return values.signs_of(study) * mean, deviation
 
     def predict_from_past(self, study: Study, params: Sequence[Mapping[str, Any]]) -> np.ndarray:
@@ -72,7 +72,9 @@ class StudyReader:
         space = self._space_beside(trials.all_of(study))
         names = [metric.name for metric in values.metrics_of(study)]
         with self.lock, controlled_numerics():
-            predicted = self.suggester.predict_from_past(names, _encoded(params, space), space)
+            predicted = self.suggester.posterior.predict_from_past(
+                names, _encoded(params, space), space
+            )
         return np.asarray(values.signs_of(study) * predicted)
 
     def explain(self, study: Study, trial: FrozenTrial) -> Explanation:
@@ -89,8 +91,8 @@ class StudyReader:
         with self.lock, controlled_numerics():
             data = trials.observe(study, before, space, self.finished, self.n_retries)
             phase = self._phase(trial, data, space)
-            acquisition = self.suggester.acquisition(data, space)
-            value = self.suggester.value(row, space, acquisition)
+            acquisition = self.suggester.posterior.acquisition(data, space)
+            value = self.suggester.posterior.value(row, space, acquisition)
             found = self.explained(study, trial, space, data, Decision(row, phase, acquisition))
         return replace(found, acquisition=value)
 
@@ -126,7 +128,7 @@ class StudyReader:
             data: The study's trials as they were when it was decided.
             decision: What was decided.
         """
-        belief = self.suggester.belief(data, decision.row, space, decision.acquisition)
+        belief = self.suggester.posterior.belief(data, decision.row, space, decision.acquisition)
         mean = None if belief.mean is None else values.sign_of(study) * belief.mean
         found = {**vars(belief), "mean": mean}
         return Explanation(
@@ -173,7 +175,7 @@ class StudyReader:
         space = self._space_beside(others)
         with self.lock, controlled_numerics():
             data = trials.observe(study, others, space, self.finished)
-            return self.suggester.noise(data, space) if len(data.X) else None
+            return self.suggester.posterior.noise(data, space) if len(data.X) else None
 
     def source_weights(self, study: Study) -> dict[str, float]:
         """Tell how much each past study counts in the next suggestion."""
@@ -182,7 +184,7 @@ class StudyReader:
         space = self._space_beside(others)
         with self.lock, controlled_numerics():
             data = trials.observe(study, others, space, self.finished)
-            return self.suggester.sources(data, space)
+            return self.suggester.posterior.sources(data, space)
 
     def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:
         """Join the architectures with what some trials were asked beside them."""

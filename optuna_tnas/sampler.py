@@ -212,7 +212,7 @@ class TNASSampler(BaseSampler):
     @property
     def learns_from_unfinished(self) -> bool:
         """Whether what pruned and running trials reported counts."""
-        return self._suggester.learns_from_unfinished
+        return self._suggester.posterior.learns_from_unfinished
 
     @property
     def dataset(self) -> DatasetSample | None:
@@ -278,7 +278,7 @@ class TNASSampler(BaseSampler):
     def _check_objectives(self, study: Study) -> None:
         """Refuse a study whose objectives contradict the sampler's arguments."""
         M, names = len(study.directions), self._suggester.cheap.names
-        if M > 1 and self._suggester.acquisition_name == "ucb":
+        if M > 1 and self._suggester.posterior.acquisition_name == "ucb":
             raise OptunaTNASError(
                 f"The acquisition 'ucb' is not for {M} objectives; choose 'qei' or 'qlogei', both "
                 "of which are the expected hypervolume improvement then."

@@ -4,46 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from functools import partial
-from itertools import compress
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
-from optuna_tnas.search.acquisition import PriorMean
 from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
-from optuna_tnas.search.evolution import EvolutionarySearch
-from optuna_tnas.search.exhaustive import ExhaustiveSearch
-from optuna_tnas.search.explanation import Belief
 from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.fixed import with_fixed
-from optuna_tnas.search.helped import HelpedMetrics
-from optuna_tnas.search.informative import informative
-from optuna_tnas.search.informative import MAX_PENDING
-from optuna_tnas.search.measured import Feasibility
-from optuna_tnas.search.measured import fit_constraints
+from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.search import Search
-from optuna_tnas.search.several import SeveralObjectives
 from optuna_tnas.search.share import drawn
 from optuna_tnas.search.share import ShareOf
-from optuna_tnas.search.unfinished import UnfinishedTrials
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.observations import Observations
-from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import unit_of
@@ -51,21 +35,6 @@ from optuna_tnas.surrogate.start import start_size
 
 
 _N_BEST = 16  # trials that an evolutionary search starts from
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """What was fitted to a study's trials.
-
-    Attributes:
-        mixture: The objective's GPs.
-        limits: The measured constraints, if there are some.
-        n_completed: How many of the GPs' observations, the first ones, are completed trials.
-    """
-
-    mixture: Mixture
-    limits: Feasibility | None
-    n_completed: int
 
 
 @dataclass(frozen=True)
@@ -110,28 +79,20 @@ class Suggester:
         learns_from_unfinished: bool = True,
     ) -> None:
         self.surrogate = surrogate
-        considered = learns_from_unfinished and surrogate.config.learns_from_unfinished
-        self._unfinished = UnfinishedTrials(considered, surrogate.agreement)
-        self._known_features = known
         self.dataset = dataset
-        self.acquisition_name: AcquisitionName = acquisition
         self.constraints = constraints or KnownConstraints(surrogate.space)
         self.cheap = cheap or CheapObjectives(surrogate.space)
-        self._helped = HelpedMetrics(surrogate, self.cheap.names)
-        self._several = SeveralObjectives(self._helped, self.cheap)
+        self.posterior = StudyPosterior(
+            surrogate,
+            dataset,
+            acquisition,
+            self.constraints,
+            self.cheap,
+            known,
+            learns_from_unfinished,
+        )
         self._n_startup_trials = n_startup_trials
         self._n_starts: dict[int, int] = {}  # by the metric's position
-        self._searches: dict[str, Search] = {}
-        self._fits: dict[tuple[object, ...], _Fit] = {}  # the last one, by what it is of
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the searches and the last fit out, which are computed anew."""
-        return {**vars(self), "_searches": {}, "_fits": {}}
-
-    @property
-    def learns_from_unfinished(self) -> bool:
-        """Whether the reports of pruned and running trials count."""
-        return self._unfinished.considered
 
     @property
     def _n_startup(self) -> int:
@@ -139,21 +100,6 @@ class Suggester:
         if self._n_startup_trials is None:
             return self.surrogate.config.n_warm_start
         return self._n_startup_trials
-
-    def _search(self, space: SearchSpace) -> Search:
-        """Return the search of a space; in a listed one all candidates are encoded here."""
-        key = space.named_fingerprint
-        if key not in self._searches:
-            self._searches = {key: self._new_search(space)}
-        return self._searches[key]
-
-    def _new_search(self, space: SearchSpace) -> Search:
-        if isinstance(space, JointSpace):
-            model = self.surrogate.joint_model(self.dataset, space, self._known_features)
-            return EvolutionarySearch(space, model, self.constraints, self.cheap)
-        search = ExhaustiveSearch if space.enumerable else EvolutionarySearch
-        model = self.surrogate.study_model(self.dataset, self._known_features)
-        return search(space, model, self.constraints, self.cheap)
 
     def suggest(
         self,
@@ -197,7 +143,7 @@ class Suggester:
             return Decision(drawn(known, share, rng)[0], phase)
         if phase == "random":
             return Decision(self._random(space, study, fixed, rng), phase)
-        search = self._search(space)
+        search = self.posterior.search(space)
         if phase == "past":
             start, ranking = known, self._predicted(search, space, study)
         else:
@@ -217,8 +163,8 @@ class Suggester:
         none = study.avoided[:0]
         if len(study.X) > 0 and begun >= self._n_startup:
             return "acquisition", none
-        known = self._known(space, self._metric(study.names), rng)
-        if study.metrics and self._several.predicted(study):
+        known = self._known(space, self.posterior.metric(study.names), rng)
+        if study.metrics and self.posterior.several.predicted(study):
             return "past", known
         unused = self._unused(space, known, study, fixed)
         if self._is_beginning(study, len(unused)):
@@ -227,17 +173,9 @@ class Suggester:
 
     def _predicted(self, search: Search, space: SearchSpace, study: Observations) -> Ranking:
         """Rank architectures by what is predicted before there are trials."""
-        if study.metrics and self._several.predicted(study):
-            return self._several.predicted_front(search, space, study)
-        return self._prior_mean(search, study.names)
-
-    def _prior_mean(self, search: Search, names: Sequence[str | None]) -> PriorMean:
-        return PriorMean(partial(search.prior_mean, metric=self._metric(names) or 0))
-
-    def _metric(self, names: Sequence[str | None]) -> int | None:
-        """Find the metric whose past helps an objective of these names, the first such one."""
-        helping = self._helped.of_objectives(names)
-        return next((metric for metric in helping if metric is not None), None)
+        if study.metrics and self.posterior.several.predicted(study):
+            return self.posterior.several.predicted_front(search, space, study)
+        return self.posterior.prior_mean(search, study.names)
 
     def beside(
         self, row: np.ndarray, names: Sequence[str | None], rng: np.random.Generator
@@ -254,101 +192,11 @@ class Suggester:
         """
         known = self.surrogate.past_hyperparameters
         space = JointSpace(self.surrogate.space, known)
-        search, fixed = self._search(space), dict(enumerate(row.tolist()))
-        start = with_fixed(space, self._known(space, self._metric(names), rng), fixed)
-        ranking = self._prior_mean(search, names)
+        search, fixed = self.posterior.search(space), dict(enumerate(row.tolist()))
+        start = with_fixed(space, self._known(space, self.posterior.metric(names), rng), fixed)
+        ranking = self.posterior.prior_mean(search, names)
         best_row = search.maximize(ranking, start, start[:0], fixed, rng)
         return known.decode(space.split(best_row[None])[1][0])
-
-    def predict_from_past(
-        self, names: Sequence[str | None], rows: np.ndarray, space: SearchSpace
-    ) -> np.ndarray:
-        """Predict the objectives of these names before there are trials.
-
-        Args:
-            names: The M objectives' names, None for those without one.
-            rows: ``n`` rows of a space.
-            space: The surrogate's space, joined with hyper-parameters if there are some.
-
-        Returns:
-            ``n x M``, higher is better, in standard deviations of a past study's values; NaN for
-            objectives that no past knows.
-        """
-        search = self._search(space)
-        predicted = np.full((len(rows), len(names)), np.nan)
-        for j, metric in enumerate(self._helped.of_objectives(names)):
-            if metric is not None and search.has_past:
-                predicted[:, j] = search.prior_mean(search.inputs(rows), metric).numpy()
-        return predicted
-
-    def predict(
-        self, study: Observations, rows: np.ndarray, space: SearchSpace
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Predict the values of rows of a space, after a study's trials.
-
-        Args:
-            study: The study's trials, at least one of them with a value.
-            rows: ``n`` rows.
-            space: The surrogate's space, joined with hyper-parameters if there are some.
-
-        Returns:
-            Means, higher is better, and standard deviations, without noise: ``n`` each, or
-            ``n x M`` of M objectives.
-        """
-        search = self._search(space)
-        if study.metrics:
-            return self._several.predict(search, study, rows)
-        with torch.no_grad():
-            mean, variance = self._fit(search, study).mixture.moments(search.inputs(rows))
-        center, unit = unit_of(study.y)
-        return center + unit * mean.numpy(), unit * variance.sqrt().numpy()
-
-    def belief(
-        self,
-        study: Observations,
-        row: np.ndarray,
-        space: SearchSpace,
-        acquisition: Acquisition | None,
-    ) -> Belief:
-        """Tell what the model says of a row of a space.
-
-        Args:
-            study: The study's trials so far.
-            row: The row.
-            space: The surrogate's space, joined with hyper-parameters if there are some.
-            acquisition: From :meth:`acquisition`.
-        """
-        search = self._search(space)
-        x, metric = search.inputs(row[None]), self._metric(study.names)
-        helps = search.has_past and metric is not None
-        past = float(search.prior_mean(x, metric or 0)) if helps else None
-        if acquisition is None:
-            no_past = search.no_past if helps else 1.0
-            return Belief(past, None, None, no_past, None, self._sources(search, None, metric))
-        mixture = acquisition.mixture
-        with torch.no_grad():
-            mean, variance = (float(moment) for moment in mixture.moments(x))
-        center, unit = unit_of(study.y)
-        return Belief(
-            past,
-            center + unit * mean if unit > 0 else None,
-            unit * variance**0.5 if unit > 0 else None,
-            mixture.no_past,
-            None if mixture.past_weights is None else float(mixture.past_weights.mean()),
-            self._sources(search, mixture, metric),
-        )
-
-    def acquisition(self, study: Observations, space: SearchSpace) -> Acquisition | None:
-        """Build the acquisition function on a study's trials; None if none has a value."""
-        return self._acquire(self._search(space), study, 0) if len(study.X) else None
-
-    def value(
-        self, row: np.ndarray, space: SearchSpace, acquisition: Acquisition | None
-    ) -> float | None:
-        """Evaluate an acquisition function at a row of a space."""
-        if acquisition is None:
-            return None
-        return float(acquisition.values(self._search(space).inputs(row[None])))
 
     def improvements(
         self,
@@ -369,55 +217,14 @@ class Suggester:
             ``n + 1`` expected improvements over the best completed trial, of the rows and then of
             the new one, in the objective's unit.
         """
-        search = self._search(space)
-        fit = self._fit(search, study)
+        search = self.posterior.search(space)
+        fit = self.posterior.fit(search, study)
         none = search.inputs(study.pending[:0])
         improvement = Acquisition("qei", fit.mixture, none, 0, fit.limits, fit.n_completed)
         start = best(study.X, study.merit, _N_BEST)
         new = search.maximize(improvement, start, study.avoided, {}, rng)
         values = improvement.values(search.inputs(np.concatenate([rows, new[None]])))
         return unit_of(study.y)[1] * values.numpy()
-
-    def noise(self, study: Observations, space: SearchSpace) -> float:
-        """Estimate the standard deviation of a trial's noise, in the objective's unit.
-
-        Args:
-            study: The study's trials, at least one of them with a value.
-            space: The surrogate's space, joined with hyper-parameters if there are some.
-        """
-        mixture = self._fit(self._search(space), study).mixture
-        variances = torch.cat([gp.likelihood.noise for gp in mixture.gps]).double()
-        return unit_of(study.y)[1] * float(mixture.probabilities @ variances) ** 0.5
-
-    def sources(self, study: Observations, space: SearchSpace) -> dict[str, float]:
-        """Tell by name how much each past study counts, after a study's trials."""
-        search = self._search(space)
-        mixture = self._fit(search, study).mixture if len(study.X) else None
-        return self._sources(search, mixture, self._metric(study.names))
-
-    def _sources(
-        self, search: Search, mixture: Mixture | None, metric: int | None
-    ) -> dict[str, float]:
-        """Share out the probability that the past says something; nothing without a past."""
-        predictor = self.surrogate.predictor
-        if predictor is None or self._relevance is None or metric is None:
-            return {}
-        mine = predictor.of_metric(metric)
-        shares, no_past = self._relevance[mine], search.no_past
-        if mixture is not None:
-            no_past = mixture.no_past
-        if mixture is not None and mixture.past_weights is not None:
-            weights = mixture.past_weights.abs()
-            shares = shares * weights[torch.arange(len(shares)) % len(weights)]
-        shares = (1 - no_past) * shares / shares.sum()
-        names = compress(self.surrogate.past_names, mine.tolist())
-        return dict(zip(names, shares.tolist(), strict=True))
-
-    @cached_property
-    def _relevance(self) -> Tensor | None:
-        """How much each past study counts for the data set before there are trials."""
-        predictor = self.surrogate.predictor
-        return None if predictor is None else predictor.relevance(self.dataset)
 
     def _known(
         self, space: SearchSpace, metric: int | None, rng: np.random.Generator
@@ -432,7 +239,7 @@ class Suggester:
             return known
         past = self.surrogate.past_rows(space)
         if len(past) > 0:
-            search = self._search(space)
+            search = self.posterior.search(space)
             predicted = search.prior_mean(search.inputs(past), metric or 0)
             return best(past, predicted.numpy(), len(known))
         return np.concatenate([known, space.hyperparameters.sample(len(known), rng)], axis=1)
@@ -446,7 +253,7 @@ class Suggester:
         begun = len(study.X) + len(study.pending)
         if not self._past_helps(study):
             return len(study.X) == 0 or begun < self._n_startup
-        n_start = self._n_start(self._metric(study.names) or 0)
+        n_start = self._n_start(self.posterior.metric(study.names) or 0)
         return begun > 0 and (len(study.X) == 0 or (begun < n_start and n_unused > 0))
 
     def _n_start(self, metric: int) -> int:
@@ -461,36 +268,15 @@ class Suggester:
 
     def _past_helps(self, study: Observations) -> bool:
         """Tell whether past studies predict an objective of the study."""
-        return self.surrogate.past is not None and self._metric(study.names) is not None
+        return self.surrogate.past is not None and self.posterior.metric(study.names) is not None
 
     def _improvement(
         self, search: Search, space: SearchSpace, study: Observations, seed: int
     ) -> Ranking:
         """Build the acquisition function on a study's trials, of one or of several objectives."""
         if study.metrics:
-            return self._several.improvement(search, space, study, seed)
-        return self._acquire(search, study, seed)
-
-    def _acquire(self, search: Search, study: Observations, seed: int) -> Acquisition:
-        """Fit the GPs to the study's trials and build their acquisition function."""
-        fit = self._fit(search, study)
-        pending = search.inputs(study.pending[-MAX_PENDING:])
-        known = (fit.limits, fit.n_completed)
-        return Acquisition(self.acquisition_name, fit.mixture, pending, seed, *known)
-
-    def _fit(self, search: Search, study: Observations) -> _Fit:
-        """Fit the GPs, unless the last fit was to the same trials: as if several are asked for."""
-        measured = ((name, values.tobytes()) for name, values in study.constraints.items())
-        curves = study.curves.key if study.curves else ()
-        metric = self._metric(study.names)
-        key = (search, metric, study.X.tobytes(), study.y.tobytes(), *measured, *curves)
-        if key not in self._fits:
-            kept = informative(study.merit)
-            given = self._unfinished.outcomes(study, kept)
-            mixture = search.fit(given.X, given.y, metric, given.noise)
-            limits = fit_constraints(search, study, kept, self._helped)
-            self._fits = {key: _Fit(mixture, limits, len(kept))}
-        return self._fits[key]
+            return self.posterior.several.improvement(search, space, study, seed)
+        return self.posterior.acquire(search, study, seed)
 
     def _unused(
         self, space: SearchSpace, known: np.ndarray, study: Observations, fixed: Fixed

@@ -255,7 +255,7 @@ def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
     assert row.tobytes() not in {other.tobytes() for other in rows}
     assert seen
     # The latest, and not the first, which may be dead.
-    latest = suggester._search(surrogate.space).inputs(running[-32:])
+    latest = suggester.posterior.search(surrogate.space).inputs(running[-32:])
     for pending, candidates in seen:
         assert len(candidates) <= 512
         torch.testing.assert_close(pending, latest)
