@@ -12,6 +12,7 @@ from zlib import crc32
 
 import numpy as np
 import optuna
+from optuna.distributions import BaseDistribution
 from optuna.samplers import BaseSampler
 from optuna.samplers import RandomSampler
 from optuna.samplers import TPESampler
@@ -95,7 +96,7 @@ def past_studies(
             params = [family.space.decode(row) for row in X]
         if past.spoil:
             values = SPOILS[past.spoil](values, rng)
-        studies.append(_study(name, family, params, values))
+        studies.append(study_of(name, family.distributions(), params, values))
     return tuple(studies)
 
 
@@ -105,9 +106,11 @@ def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
     return [names[i] for i in sorted(order[:n])]
 
 
-def _study(name: str, family: Family, params: Params, values: np.ndarray) -> Study:
+def study_of(
+    name: str, known: Mapping[str, BaseDistribution], params: Params, values: np.ndarray
+) -> Study:
+    """Make a maximized study of finished trials, with the distributions of their parameters."""
     study = optuna.create_study(study_name=name, direction="maximize")
-    known = family.distributions()
     study.add_trials(
         create_trial(
             value=float(value),

@@ -267,15 +267,13 @@ def _methods(text: str, space: str) -> list[str]:
 
     Exits if one of the others is named.
     """
-    if not tasks.load(space).hyperparameters:
-        return _listed("method", text, peers.names())
-    unable = set(peers.names()) - peers.JOINT
-    methods = _listed("method", text, peers.names(), but=unable)
-    if wrong := [name for name in methods if name in unable]:
-        sys.exit(
-            f"{wrong[0]} searches no hyper-parameters, which {space} has; choose of "
-            f"{', '.join(sorted(peers.JOINT))}."
-        )
+    joint = bool(tasks.load(space).hyperparameters)
+    able = peers.JOINT if joint else set(peers.names()) - peers.OF_DATASETS
+    methods = _listed("method", text, peers.names(), but=set(peers.names()) - able)
+    if wrong := [name for name in methods if name not in able]:
+        why = "searches no hyper-parameters" if joint else "reads data sets"
+        has = "has" if joint else "does not have"
+        sys.exit(f"{wrong[0]} {why}, which {space} {has}; choose of {', '.join(sorted(able))}.")
     return methods
 
 

@@ -69,6 +69,18 @@ class SequentialSampler(BaseSampler):
         )
 
 
+def best_first(
+    space: Searched, pool: np.ndarray, predicted: np.ndarray, seed: int
+) -> SequentialSampler:
+    """Try ``m x P`` architectures in the order of their ``m`` predictions, then random ones."""
+    ranked = pool[np.argsort(-predicted, kind="stable")]
+
+    def random(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return np.asarray(space.sample(1, rng)[0])
+
+    return SequentialSampler(space, random, ranked, seed)
+
+
 def finished(study: Study, space: Searched) -> tuple[np.ndarray, np.ndarray]:
     """Read the finished trials of a maximized study: ``n x P`` architectures, ``n`` values."""
     trials = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -12,21 +12,16 @@ from optuna.samplers import BaseSampler
 
 from benchmarks.peers import Setting
 from benchmarks.peers._gp import past_gps
+from benchmarks.peers._sequential import best_first
 from benchmarks.peers._sequential import best_of_past
 from benchmarks.peers._sequential import everything
-from benchmarks.peers._sequential import SequentialSampler
 
 
 def sampler(setting: Setting) -> BaseSampler:
     pool = _candidates(setting)
     past = past_gps(setting.history, setting.space)
     predicted = np.mean([gp.predict(pool)[0] for gp in past], axis=0)
-    ranked = pool[np.argsort(-predicted, kind="stable")]
-
-    def random(X: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.asarray(setting.space.sample(1, rng)[0])  # all candidates were tried
-
-    return SequentialSampler(setting.space, random, ranked, setting.seed)
+    return best_first(setting.space, pool, predicted, setting.seed)
 
 
 def _candidates(setting: Setting) -> np.ndarray:

@@ -10,7 +10,9 @@ held-out log losses of one run, and regret is on them, so it is 0 once all cells
 file is as ``benchmarks.run`` writes it, for ``benchmarks.report``; each record also has its
 search's ``spearman`` (of the prediction before the first trial with the values) and ``nlpd``
 (negative log predictive density of the cells that are not among 20 random ones, given those; in
-nats per cell, values standardized). At the end a table of all of it is printed.
+nats per cell, values standardized; null for ``metad2a``, which predicts no density). At the end a
+table of all of it is printed. ``--methods metad2a`` adds MetaD2A, the peer of that name, which is
+told the same as the data-set encoder.
 """
 
 from __future__ import annotations
@@ -27,8 +29,11 @@ import numpy as np
 from scipy.stats import spearmanr
 import torch
 
+from benchmarks import peers
 from benchmarks.common import markdown
 from benchmarks.past_settings import PastSetting
+from benchmarks.past_settings import study_of
+from benchmarks.peers import metad2a
 from benchmarks.report import statistics
 from benchmarks.run import drive
 from benchmarks.run import read_records
@@ -43,6 +48,7 @@ from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas import TNASSampler
 from optuna_tnas.demo.shipped_history import shipped_history
+from optuna_tnas.spaces import SubsetSpace
 from optuna_tnas.studies.history import Task
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from optuna_tnas.surrogate.outcomes import scale_labels
@@ -66,6 +72,7 @@ TOLD: dict[str, Callable[[DatasetSample], DatasetSample | None]] = {
     "no_dataset": lambda sample: None,
     "meta_features": meta_features,
 }
+METHODS = (*TOLD, "metad2a")
 
 
 class MeasuredTask:
@@ -101,9 +108,14 @@ def told(tasks: Sequence[Task], method: str) -> tuple[Task, ...]:
     return tuple(replace(t, dataset=TOLD[method](d)) for t, d in known if d is not None)
 
 
+def fold_of(search: Search) -> tuple[str, ...]:
+    """Name the image sets that are left out together with the search's target."""
+    return next(fold for fold in folds(search.seed) if search.target in fold)
+
+
 def learned(search: Search) -> MetaSurrogate:
     """Meta-train on the image sets outside the target's fold, once for all its targets."""
-    left_out = next(fold for fold in folds(search.seed) if search.target in fold)
+    left_out = fold_of(search)
     digest = crc32(repr((left_out, Config())).encode())
     path = search.cache / f"{search.method}-{search.seed}-{digest:08x}.pt"
     if not path.exists():
@@ -115,13 +127,48 @@ def learned(search: Search) -> MetaSurrogate:
 
 
 def run_search(search: Search) -> list[Record]:
-    """Search on one image set with a surrogate of the others, and record every trial."""
+    """Search on one image set with what the others taught, and record every trial."""
+    return run_metad2a(search) if search.method == "metad2a" else run_tnas(search)
+
+
+def run_tnas(search: Search) -> list[Record]:
+    """Search with the default sampler, as the method tells it of the data sets."""
     (target,) = told([t for t in history().tasks if t.name == search.target], search.method)
     surrogate = learned(search).restricted_to(target.X)
     sampler = TNASSampler(surrogate, dataset=target.dataset, seed=search.seed)
     steps = drive(sampler, surrogate.space, MeasuredTask(target), search.trials)
     known = {"spearman": zero_trial(surrogate, target), "nlpd": nlpd(surrogate, target, search)}
     return [{**search.key, **step, **known} for step in steps]
+
+
+def run_metad2a(search: Search) -> list[Record]:
+    """Search with MetaD2A, of which every measured cell is a candidate."""
+    (target,) = (t for t in history().tasks if t.name == search.target)
+    setting = metad2a_setting(search, target)
+    sampler = peers.make("metad2a", setting)
+    steps = drive(sampler, setting.space, MeasuredTask(target), search.trials)
+    predicted = metad2a.predicted(setting, target.X)
+    known = {"spearman": float(spearmanr(predicted, target.y).statistic), "nlpd": None}
+    return [{**search.key, **step, **known} for step in steps]
+
+
+def metad2a_setting(search: Search, target: Task) -> peers.Setting:
+    """Make the setting of a search; what is learned of it is the same for the fold's targets."""
+    left_out, space = fold_of(search), history().space
+    past = history().without(*left_out).tasks
+    samples = {task.name: task.dataset for task in past if task.dataset is not None}
+    studies = (
+        study_of(t.name, space.distributions(), [space.decode(row) for row in t.X], t.y)
+        for t in past
+    )
+    return peers.Setting(
+        SubsetSpace.of(space, target.X),
+        tuple(studies),
+        search.seed,
+        search.cache / f"metad2a-{search.seed}-{crc32(repr(left_out).encode()):08x}",
+        dataset=target.dataset,
+        samples=samples,
+    )
 
 
 def zero_trial(surrogate: MetaSurrogate, target: Task) -> float:
@@ -151,28 +198,31 @@ def nlpd(surrogate: MetaSurrogate, target: Task, search: Search) -> float:
 
 
 def table(records: Sequence[Record]) -> str:
-    """Format means, and in brackets the interval of the difference to the data-set encoder.
+    """Format means, and in brackets the interval of the difference to the first method.
 
-    Seeds that a method lacks on an image set are left out.
+    That is the data-set encoder if the records have it. Seeds that a method lacks on an image set
+    are left out.
     """
+    methods = [m for m in METHODS if m in {r["method"] for r in records}]
     targets = sorted({r["target"] for r in records})
     searches = {(r["method"], r["target"], r["seed"]) for r in records}
     seeds = [
         seed
         for seed in sorted({r["seed"] for r in records})
-        if all((m, t, seed) in searches for m in TOLD for t in targets)
+        if all((m, t, seed) in searches for m in methods for t in targets)
     ]
-    figures = {m: _figures(records, m, targets, seeds) for m in TOLD}  # T x S x K each
+    figures = {m: _figures(records, m, targets, seeds) for m in methods}  # T x S x K each
     columns = ["Spearman", "NLPD", *(f"regret at {b}" for b in BUDGETS)]
     rows = []
     weights = np.full(len(targets), 1 / len(targets))
     for method, x in figures.items():
-        low, high = statistics.interval(x - figures["dataset_encoder"], weights)
+        low, high = statistics.interval(x - figures[methods[0]], weights)
         cells = [
-            f"{mean:.3f}" + (f" [{a:+.3f}, {b:+.3f}]" if method != "dataset_encoder" else "")
+            f"{mean:.3f}" + (f" [{a:+.3f}, {b:+.3f}]" if method != methods[0] else "")
             for mean, a, b in zip(x.mean(axis=(0, 1)), low, high, strict=True)
         ]
-        rows.append([method, *cells])
+        known = ~np.isnan(x).any(axis=(0, 1))
+        rows.append([method, *np.where(known, cells, "-")])
     counts = f"{len(targets)} image sets, {len(seeds)} seeds\n"
     return "\n".join([counts, *markdown.table(["told", *columns], rows)])
 
@@ -180,7 +230,10 @@ def table(records: Sequence[Record]) -> str:
 def _figures(
     records: Sequence[Record], method: str, targets: Sequence[str], seeds: Sequence[int]
 ) -> np.ndarray:
-    """Return ``T x S x (2 + budgets)``: Spearman, NLPD and regrets by target and seed."""
+    """Return ``T x S x (2 + budgets)``: Spearman, NLPD and regrets by target and seed.
+
+    NaN where a record has null.
+    """
     found = {(r["target"], r["seed"], r["trial"]): r for r in records if r["method"] == method}
     return np.array(
         [
@@ -190,7 +243,8 @@ def _figures(
                 for s in seeds
             ]
             for t in targets
-        ]
+        ],
+        dtype=np.float64,
     )
 
 
@@ -199,6 +253,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
+    add("--methods", type=_methods, default=list(TOLD), help=f"of: {', '.join(METHODS)}")
     add("--seeds", type=int, default=10, help="searches per method and image set")
     add("--out", type=Path, required=True, help="file of JSON lines, continued if it exists")
     add("--jobs", type=int, default=1, help="processes of one thread each")
@@ -210,11 +265,21 @@ def main() -> None:
         for seed in range(a.seeds)
         for i in range(len(folds(seed)[0]))
         for fold in folds(seed)
-        for method in TOLD
+        for method in a.methods
         if i < len(fold)
     ]
     run(searches, a.out, a.jobs, run_search)
     print(table(read_records(a.out)))
+
+
+def _methods(text: str) -> list[str]:
+    """Split a list with commas into names of methods, each once."""
+    methods = list(dict.fromkeys(text.split(",")))
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise argparse.ArgumentTypeError(
+            f"there is no method {unknown[0]!r}; choose of {', '.join(METHODS)}"
+        )
+    return methods
 
 
 if __name__ == "__main__":

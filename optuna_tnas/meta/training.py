@@ -144,7 +144,7 @@ def train_kernel(
     trained_on, held_out = hold_out(pairs, surrogate.config, rng)
     surrogate.network.requires_grad_(True).train()
     with controlled_numerics():
-        _set_feature_scale(surrogate, history)
+        set_feature_scale(surrogate, history)
         evaluate = partial(held_out_loss, surrogate, held_out)
         losses = reptile(surrogate, trained_on, evaluate, rng, progress=progress, watch=watch)
     surrogate.network.requires_grad_(False).eval()
@@ -185,7 +185,7 @@ def _n_features(history: MetaDataset) -> int:
     return next(iter(widths.values()), N_FEATURES)
 
 
-def _set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
+def set_feature_scale(surrogate: MetaSurrogate, history: MetaDataset) -> None:
     """Standardize the points by the statistics of all past data sets."""
     points = [task.dataset.points for task in history.tasks if task.dataset is not None]
     if points:

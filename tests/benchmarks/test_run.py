@@ -197,7 +197,11 @@ class Sealed:
         raise AssertionError(f"looked at the target's {name}")
 
 
-@pytest.mark.parametrize("method", peers.names())
+# The others are told the target's data set, which no table has.
+OF_TABLES = sorted(set(peers.names()) - peers.OF_DATASETS)
+
+
+@pytest.mark.parametrize("method", OF_TABLES)
 def test_methods_are_made_without_the_target(
     method: str, tmp_path: Path, trainings: list[Any]
 ) -> None:
@@ -206,7 +210,7 @@ def test_methods_are_made_without_the_target(
     assert isinstance(peers.make(method, peers.Setting(SPACE, history, 0, tmp_path)), BaseSampler)
 
 
-@pytest.mark.parametrize("method", peers.names())
+@pytest.mark.parametrize("method", OF_TABLES)
 def test_first_suggestion_does_not_depend_on_the_target(
     method: str, tmp_path: Path, trainings: list[Any]
 ) -> None:
@@ -416,8 +420,13 @@ def test_everything(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(tasks.FAMILIES, name, partial(toy, 5))
     found = arguments(monkeypatch, "--space all --target all --methods all --seeds 2")
     of_each = {(s.space, s.target, s.method, s.seed) for s in found}
-    assert len(of_each) == len(found) == len(alone) * 3 * len(peers.names()) * 2
+    assert len(of_each) == len(found) == len(alone) * 3 * len(OF_TABLES) * 2
     assert {s.space for s in found} == alone
+
+
+def test_methods_of_data_sets_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SystemExit, match="metad2a reads data sets, which toy does not have"):
+        arguments(monkeypatch, "--space toy --target target --methods tpe,metad2a")
 
 
 def test_methods_of_a_joint_search(monkeypatch: pytest.MonkeyPatch) -> None:
