@@ -97,10 +97,11 @@ def _locate(source: str | Path) -> Path:
 def _restore(path: Path, content: Any, restore: Callable[[Any], T]) -> T:
     if not isinstance(content, Mapping) or content.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a PyTorch file, but not a checkpoint of optuna-tnas.")
-    if content.get("version") not in _READ:
+    version = content.get("version")
+    if not isinstance(version, int) or version not in _READ:  # it may be a tensor
         raise CheckpointError(
-            f"{path} has format version {content.get('version')!r}, this package reads {_READ}; "
-            "upgrade optuna-tnas or meta-train again."
+            f"{path} has format version {version!r:.50}, this package reads {_READ}; upgrade "
+            "optuna-tnas or meta-train again."
         )
     try:
         return restore(content)

@@ -6,21 +6,39 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
 import io
 from pathlib import Path
 import sys
 import tempfile
 import threading
+from typing import Any
 import warnings
 import zipfile
 
 import numpy as np
+from optuna.distributions import CategoricalDistribution
+from optuna.distributions import FloatDistribution
+from optuna.distributions import IntDistribution
+import torch
 
+from optuna_tnas import Config
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.errors import CheckpointError
-from optuna_tnas.spaces import CellSpace
-from optuna_tnas.spaces.cell import Node
-from tests.small_config import SMALL
+from optuna_tnas.spaces.declaration import Condition
+from optuna_tnas.spaces.declaration import Edge
+from optuna_tnas.spaces.declaration import Parameter
+from optuna_tnas.spaces.declaration import Vertex
+from optuna_tnas.spaces.declared import DeclaredSpace
+from optuna_tnas.spaces.hyperparameters import Hyperparameters
+from optuna_tnas.surrogate.joint_past import PastHyperparameters
+from optuna_tnas.surrogate.joint_past import SharedScales
+from optuna_tnas.surrogate.past import PastStudies
+from optuna_tnas.surrogate.unfinished import Agreement
 
 
 Generator = np.random.Generator
@@ -49,16 +67,58 @@ def mutated(content: bytes, rng: Generator) -> bytes:
     return bytes(spoiled)
 
 
-def mutated_inside(content: bytes, rng: Generator) -> bytes:
-    """Spoil one file of the archive, and write the archive anew: its checksums are right."""
-    result = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(result, "w") as new:
-        names = old.namelist()
+@dataclass(frozen=True)
+class Archive:
+    """A checkpoint as the archive of files that it is."""
+
+    content: bytes
+
+    @cached_property
+    def files(self) -> Mapping[str, bytes]:
+        """The contents by name."""
+        with zipfile.ZipFile(io.BytesIO(self.content)) as archive:
+            return {name: archive.read(name) for name in archive.namelist()}
+
+    def mutated(self, rng: Generator) -> bytes:
+        """Spoil one file, and write the archive anew: its checksums are right."""
+        names = list(self.files)
         pickled = next(name for name in names if name.endswith("data.pkl"))
         chosen = pickled if rng.random() < 0.7 else names[rng.integers(len(names))]
-        for name in names:
-            data = old.read(name)
-            new.writestr(name, mutated(data, rng) if name == chosen else data)
+        result = io.BytesIO()
+        with zipfile.ZipFile(result, "w") as new:
+            for name, data in self.files.items():
+                new.writestr(
+                    zipfile.ZipInfo(name), mutated(data, rng) if name == chosen else data
+                )
+        return result.getvalue()
+
+
+_OTHERS = (
+    *(None, True, -1, 0, 1, 255, 1 << 16, 1 << 31, 1 << 64, 0.5, -1e300, float("nan"), "", "x"),
+    *([], [1, 2], [[0, 1, None]], {}, {"a": 1}, torch.zeros(0), torch.ones(2, 3).double()),
+    *(torch.full((2, 2), -1), torch.tensor(float("nan")), torch.zeros(1).expand(1 << 16, 2)),
+)
+
+
+def mutated_data(content: Any, rng: Generator) -> bytes:
+    """Put something else in a random place of the plain data, or leave it out; write it well."""
+    spoiled = deepcopy(content)
+    place = spoiled
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        key = keys[rng.integers(len(keys))]
+        below = place[key]
+        if isinstance(below, tuple):
+            below = place[key] = list(below)
+        if not isinstance(below, dict | list) or len(below) == 0 or rng.random() < 0.1:
+            break
+        place = below
+    if rng.random() < 0.2:
+        del place[key]
+    else:
+        place[key] = _OTHERS[rng.integers(len(_OTHERS))]
+    result = io.BytesIO()
+    torch.save(spoiled, result)
     return result.getvalue()
 
 
@@ -85,24 +145,80 @@ def outcome(path: Path) -> str:
         surrogate = MetaSurrogate.load(path)
     except CheckpointError as error:
         assert str(path) in str(error)
-        return str(error).partition(str(path))[2][:24].strip()
+        return " ".join(str(error).partition(str(path))[2].split()[:3])
     finally:
         _loading.now = False
-    assert surrogate.space.size > 0
+    assert surrogate.summary()["space"]["size"] > 0
     return "sound"
 
 
+def tiny() -> MetaSurrogate:
+    """A surrogate of the least size that has content of every kind."""
+    x, y = Condition(0, (0,)), Condition(0, (1,))
+    space = DeclaredSpace(
+        (Parameter("a", ("x", None)), Parameter("b", (False, 1, 2.5), x, ordered=True)),
+        (Vertex("a", (0,), ("x", None)), Vertex("b", (1,), ("p", "q", "none"))),
+        (Edge(0, 1), Edge(0, 2, x), Edge(1, 2, y), Edge(1, 3), Edge(2, 3)),
+        zero=("none",),
+        leaves_to_output=True,
+    )
+    config = Config(
+        architecture_hidden=2,
+        architecture_dim=2,
+        dataset_width=2,
+        dataset_heads=2,
+        dataset_dim=2,
+        joint_layers=(3, 2),
+    )
+    surrogate = MetaSurrogate(space, config, n_features=3)
+    surrogate.metrics = ("accuracy", None)
+    surrogate.warm_starts = (np.array([[0, 1], [1, 0]]), np.array([[0, 2]]))
+    surrogate.past = _past()
+    surrogate.agreement = Agreement(np.array([0.25, 0.5]), np.array([0.3, 0.9]))
+    surrogate.provenance = {"tasks": {"s": 2, "t": 1}, "losses": [0.5, None], "seed": 7}
+    return surrogate
+
+
+def _past() -> PastStudies:
+    """Three trials of two studies, of a metric each, with hyper-parameters of each kind."""
+    hyperparameters = Hyperparameters(
+        {
+            "rate": FloatDistribution(1e-4, 0.1, log=True),
+            "epochs": IntDistribution(1, 9, step=2),
+            "optimizer": CategoricalDistribution(["adam", "sgd"]),
+        }
+    )
+    beside = PastHyperparameters(
+        hyperparameters,
+        np.array([[0.5, 0.1, 0.0], [0.2, 0.9, np.nan], [0.7, 0.3, 1.0]]),
+        SharedScales((0.5, 0.3, 0.2), 0.1, (1.0, 1.0, 0.5, 2.0, 0.1)),
+        torch.tensor([0.5, -0.5, 0.1]).double(),
+    )
+    return PastStudies(
+        np.array([[0, 1], [1, 0], [0, 2]]),
+        np.array([0, 0, 1]),
+        torch.tensor([[0.1, 0.2], [0.3, 0.4]]),
+        torch.tensor([[0.5, -0.5, 0.1], [0.4, -0.4, 0.2]]).double(),
+        beside,
+        (0, 1),
+    )
+
+
 def fuzz(n: int, seed: int, folder: Path) -> Counter[str]:
-    """Count the outcomes of ``n`` mutations, half of them inside the archive."""
+    """Count the outcomes of ``n`` mutations: of bytes, inside the archive and of its data."""
     path, rng = folder / "meta.pt", np.random.default_rng(seed)
-    surrogate = MetaSurrogate(CellSpace([Node("a", ["x", "y"]), Node("b", ["x", "y"])]), SMALL)
-    surrogate.save(path)
-    content = path.read_bytes()
+    tiny().save(path)
+    archive, data = Archive(path.read_bytes()), torch.load(path, weights_only=True)
+    kinds: list[Callable[[], bytes]] = [
+        *5 * [lambda: mutated(archive.content, rng)],
+        *4 * [lambda: archive.mutated(rng)],
+        lambda: mutated_data(data, rng),  # takes the longest: most are loaded to the end
+    ]
     outcomes: Counter[str] = Counter()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's, of what it reads
         for i in range(n):
-            spoiled = (mutated, mutated_inside)[i % 2](content, rng)
+            spoiled = kinds[i % len(kinds)]()
             path.write_bytes(spoiled)
             try:
                 outcomes[outcome(path)] += 1

@@ -30,6 +30,7 @@ from optuna_tnas.spaces import Space
 from optuna_tnas.surrogate.features import LatentMap
 from optuna_tnas.surrogate.past import PastStudies
 from tests.fuzz import fuzz
+from tests.fuzz import tiny
 from tests.small_config import SMALL
 
 
@@ -272,6 +273,19 @@ def test_random_mutations_are_sound_or_refused(tmp_path: Path) -> None:
     assert outcomes["sound"] < 40
 
 
+def test_what_is_mutated_has_content_of_every_kind() -> None:
+    def check(content: Any) -> None:
+        if isinstance(content, dict | list | tuple | torch.Tensor):
+            assert len(content) if not torch.is_tensor(content) else content.numel()
+        if isinstance(content, dict | list | tuple):
+            for part in content.values() if isinstance(content, dict) else content:
+                check(part)
+
+    state = tiny().state()
+    check(state)
+    assert state["past"]["beside"].keys() == {"distributions", "coordinates", "scales", "alpha"}
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -371,6 +385,12 @@ def test_other_versions_are_refused(path: Path, content: dict[str, Any], version
     refused(path, f"version {version!r}.*upgrade")
 
 
+@pytest.mark.parametrize("key", ["version", "format"])
+def test_a_tensor_as_version_is_refused(path: Path, content: dict[str, Any], key: str) -> None:
+    torch.save({**content, key: torch.ones(2, 3)}, path)
+    refused(path, key if key == "version" else "not a checkpoint")
+
+
 @pytest.mark.parametrize(
     "key",
     ["space", "config", "n_features", "weights", "metrics", "past", "agreement", "provenance"],
@@ -392,6 +412,20 @@ def test_weights_of_another_shape_are_refused(path: Path, content: dict[str, Any
     torch.save(spoiled_weights(content, lambda w: w[:, 1:].clone()), path)
     refused(path, "size mismatch")
     torch.save({**content, "n_features": 6}, path)
+    refused(path, "size mismatch")
+
+
+def test_sizes_beyond_the_weights_are_refused_before_they_take_memory(
+    path: Path, content: dict[str, Any]
+) -> None:
+    """Hundreds of gigabytes, also if the weights pretend to be as large."""
+    width, name = 1 << 18, "architecture_encoder.forward_walk.cell.weight_hh"
+    content["config"]["architecture_hidden"] = width
+    torch.save(content, path)
+    refused(path, "size mismatch")
+    content["config"]["architecture_hidden"] = 8
+    content["weights"][name] = torch.zeros(1, 1).expand(24, 8)
+    torch.save(content, path)
     refused(path, "size mismatch")
 
 

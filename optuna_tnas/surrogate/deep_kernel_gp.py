@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -62,15 +63,9 @@ class DeepKernelGP(nn.Module):
             self._set_lengthscale()
 
     def _build(self, n_features: int) -> None:
-        c = self.config
-        self.architecture_encoder = ArchitectureEncoder(
-            len(self.space.vocabulary), c.architecture_hidden, c.architecture_dim
-        )
-        self.dataset_encoder = DatasetEncoder(
-            n_features, c.dataset_width, c.dataset_heads, c.dataset_dim
-        )
-        joint = JointEncoder(c.architecture_dim + c.dataset_dim, c.joint_layers)
-        self.kernel = DeepKernel(joint, ScaleKernel(MaternKernel(nu=2.5)).double())
+        psi, phi, xi = _encoders(self.space, self.config, n_features)
+        self.architecture_encoder, self.dataset_encoder = psi, phi
+        self.kernel = DeepKernel(xi, ScaleKernel(MaternKernel(nu=2.5)).double())
         self.mean = ConstantMean().double()
         self.likelihood = GaussianLikelihood(noise_constraint=GreaterThan(MINIMUM_NOISE)).double()
         self.likelihood.initialize(noise=HyperParameters.noise)
@@ -167,3 +162,41 @@ class DeepKernelGP(nn.Module):
         """Map psi's ``n x L`` and phi's ``K`` of one data set by xi: ``n x M`` float64, CPU."""
         pairs = torch.cat([encoded, dataset.expand(len(encoded), -1)], dim=-1)
         return self.kernel.encode(pairs).cpu()
+
+
+def _encoders(
+    space: Space, config: Config, n_features: int
+) -> tuple[ArchitectureEncoder, DatasetEncoder, JointEncoder]:
+    """Build psi, phi and xi."""
+    c = config
+    return (
+        ArchitectureEncoder(len(space.vocabulary), c.architecture_hidden, c.architecture_dim),
+        DatasetEncoder(n_features, c.dataset_width, c.dataset_heads, c.dataset_dim),
+        JointEncoder(c.architecture_dim + c.dataset_dim, c.joint_layers),
+    )
+
+
+def check_shapes(
+    space: Space, config: Config, n_features: int, weights: Mapping[str, Tensor]
+) -> None:
+    """Check that encoders of these sizes have these weights, without memory of these sizes.
+
+    Args:
+        space: The search space.
+        config: Sizes.
+        n_features: Width of a data set's points.
+        weights: A :class:`DeepKernelGP`'s state.
+
+    Raises:
+        ValueError: If a weight has another shape, or less memory than its shape says.
+        KeyError: If one is missing.
+    """
+    with torch.device("meta"):
+        psi, phi, xi = _encoders(space, config, n_features)
+    encoders = {"architecture_encoder": psi, "dataset_encoder": phi, "kernel.network": xi}
+    for prefix, encoder in encoders.items():
+        for name, wanted in encoder.state_dict(prefix=f"{prefix}.").items():
+            found = weights[name]
+            if found.shape != wanted.shape or not found.is_contiguous():
+                shapes = (tuple(found.shape), tuple(wanted.shape))
+                raise ValueError(f"size mismatch for {name}: {shapes[0]} instead of {shapes[1]}")

@@ -27,6 +27,7 @@ from optuna_tnas.spaces.extended import translated
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
 from optuna_tnas.spaces.joint import JointSpace
+from optuna_tnas.surrogate.deep_kernel_gp import check_shapes
 from optuna_tnas.surrogate.deep_kernel_gp import DeepKernelGP
 from optuna_tnas.surrogate.features import FeatureMap
 from optuna_tnas.surrogate.features import JointFeatures
@@ -317,7 +318,9 @@ class MetaSurrogate:
             Exception: Of the kind that a missing, wrong or contradictory value causes.
         """
         space = Space.from_declaration(state["space"], space)
-        surrogate = cls(space, Config.from_state(state["config"]), n_features=state["n_features"])
+        config, n_features = Config.from_state(state["config"]), state["n_features"]
+        check_shapes(space, config, n_features, state["weights"])
+        surrogate = cls(space, config, n_features=n_features)
         surrogate.network.load_state_dict(state["weights"])
         metrics = _metrics_of(state)
         surrogate.metrics = tuple(None if name is None else str(name) for name, _ in metrics)
