@@ -87,9 +87,7 @@ class Archive:
         result = io.BytesIO()
         with zipfile.ZipFile(result, "w") as new:
             for name, data in self.files.items():
-                new.writestr(
-                    zipfile.ZipInfo(name), mutated(data, rng) if name == chosen else data
-                )
+                new.writestr(zipfile.ZipInfo(name), mutated(data, rng) if name == chosen else data)
         return result.getvalue()
 
 

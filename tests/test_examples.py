@@ -34,7 +34,7 @@ def test_tabular() -> None:
     assert all("learning_rate" in trial.params for trial in study.trials)
 
 
-@pytest.mark.parametrize("name", ["mlp", "transformer", "darts_cell"])
+@pytest.mark.parametrize("name", ["mlp", "transformer", "darts_cell", "graph_network"])
 def test_spaces_of_ones_own(name: str) -> None:
     example = import_module(f"examples.{name}")
     study = example.main(n_trials=4)
@@ -55,6 +55,18 @@ def test_dask() -> None:
 
     n_trials = dask_cluster.N_WORKERS * dask_cluster.N_TRIALS
     assert_complete(dask_cluster.main(), n_trials, NASBench201Space())
+
+
+def test_lightning() -> None:
+    pytest.importorskip("lightning")
+    pytest.importorskip("optuna_integration")
+    from examples import lightning_trainer
+
+    study = lightning_trainer.main(n_trials=5)
+    assert {t.state for t in study.trials} <= {TrialState.COMPLETE, TrialState.PRUNED}
+    assert_no_repeats([t.params for t in study.trials], 5, lightning_trainer.SPACE)
+    for trial in study.get_trials(states=[TrialState.COMPLETE]):
+        assert list(trial.intermediate_values) == list(range(lightning_trainer.N_EPOCHS))
 
 
 @pytest.mark.slow

@@ -6,9 +6,14 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import datetime
 from datetime import timedelta
+from functools import partial
+from multiprocessing import get_context
+import os
 from pathlib import Path
+import signal
 import subprocess
 import sys
+import time
 from typing import Any
 
 import optuna
@@ -16,6 +21,7 @@ from optuna.artifacts import FileSystemArtifactStore
 from optuna.exceptions import StorageInternalError
 from optuna.storages import JournalStorage
 from optuna.storages import RDBStorage
+from optuna.storages import RetryHeartbeatStaleTrialCallback
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import Study
 from optuna.trial import Trial
@@ -182,6 +188,51 @@ def test_a_database_that_is_restarted_loses_and_repeats_nothing(
         undisturbed.optimize(objective, n_trials=10)
         assert params(study) == params(undisturbed)
     assert n_different(study.trials, NASBench201Space()) == 10
+
+
+def with_heartbeat(url: str) -> RDBStorage:
+    retry = RetryHeartbeatStaleTrialCallback(max_retry=2)
+    return RDBStorage(
+        url, heartbeat_interval=1, grace_period=1, heartbeat_stale_trial_callback=retry
+    )
+
+
+def be_killed_in_a_trial(url: str, checkpoint: Path, objective: Callable[[Trial], float]) -> None:
+    def evaluate(trial: Trial) -> float:
+        objective(trial)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError
+
+    sampler = TNASSampler.load(checkpoint, seed=1)
+    study = optuna.load_study(study_name="s", storage=with_heartbeat(url), sampler=sampler)
+    study.optimize(evaluate, n_trials=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the worker is forked")
+def test_a_trial_that_the_heartbeat_retries_keeps_its_architecture_and_counts_once(
+    tmp_path: Path, checkpoint: Path, objective: Callable[[Trial], float]
+) -> None:
+    url, sampler = f"sqlite:///{tmp_path}/s.db", TNASSampler.load(checkpoint, seed=0)
+    study = optuna.create_study(
+        study_name="s", storage=with_heartbeat(url), direction="maximize", sampler=sampler
+    )
+    study.optimize(objective, n_trials=4)
+    work = partial(be_killed_in_a_trial, url, checkpoint, objective)
+    worker = get_context("fork").Process(target=work)
+    worker.start()
+    worker.join(60)
+    assert worker.exitcode == -signal.SIGKILL
+    time.sleep(2.5)  # the last beat is older than the grace period, in whole seconds
+    study.optimize(objective, n_trials=8)
+    failed, retried = study.trials[4:6]
+    assert failed.state == TrialState.FAIL
+    assert RetryHeartbeatStaleTrialCallback.retried_trial_number(retried) == 4
+    assert retried.params == failed.params
+    assert retried.value is not None
+    assert retried.user_attrs["tnas:reason"] == failed.user_attrs["tnas:reason"]
+    complete = [t for t in study.trials if t.state == TrialState.COMPLETE]
+    assert len(complete) == 12
+    assert n_different(complete, NASBench201Space()) == 12
 
 
 class HourLate(datetime):

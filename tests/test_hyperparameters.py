@@ -245,6 +245,36 @@ def test_parameters_of_one_value_are_no_question() -> None:
     assert asked.keys() - CELLS.distributions().keys() == {"x"}
 
 
+class Names(RandomSampler):
+    """Lists what it samples."""
+
+    def __init__(self) -> None:
+        super().__init__(seed=0)
+        self.names: list[str] = []
+
+    def sample_independent(
+        self, study: Study, trial: FrozenTrial, name: str, distribution: BaseDistribution
+    ) -> Any:
+        self.names.append(name)
+        return super().sample_independent(study, trial, name, distribution)
+
+
+def test_parameters_that_only_some_trials_have_are_sampled_together() -> None:
+    """What Optuna's TPE calls groups: each is drawn alone once, whatever other trials had."""
+
+    def objective(trial: Trial) -> float:
+        CELLS.suggest(trial)
+        if trial.suggest_categorical("optimizer", ["sgd", "adam"]) == "sgd":
+            return 0.5 - (trial.suggest_float("momentum", 0, 1) - 0.9) ** 2
+        return 1 - (trial.suggest_float("beta", 0, 1) - 0.2) ** 2
+
+    alone = Names()
+    study = search(untrained(independent_sampler=alone), objective, 20)
+    assert sorted(alone.names) == ["beta", "momentum", "optimizer"]
+    assert {len(p) for p in params(study)} == {4}
+    assert study.best_value > 0.999
+
+
 def test_two_hundred_parameters() -> None:
     def objective(trial: Trial) -> float:
         CELLS.suggest(trial)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import numpy as np
 import optuna
 from optuna.study import Study
+from optuna.terminator import BestValueStagnationEvaluator
+from optuna.terminator import StaticErrorEvaluator
+from optuna.terminator import Terminator
+from optuna.terminator import TerminatorCallback
 from optuna.trial import Trial
 import pytest
 
@@ -71,3 +75,19 @@ def test_without_a_value_nothing_ends() -> None:
 def test_bad_thresholds_are_named(threshold: float) -> None:
     with pytest.raises(OptunaTNASError, match=f"threshold cannot be {threshold}"):
         MinImprovementCallback(sampler_of(SPACE), threshold)
+
+
+@pytest.mark.filterwarnings("ignore:.*terminator:FutureWarning")  # until Optuna 6
+def test_optunas_terminator_ends_a_search_too() -> None:
+    study = optuna.create_study(direction="maximize", sampler=sampler_of(SPACE))
+    ends = Terminator(
+        improvement_evaluator=BestValueStagnationEvaluator(max_stagnation_trials=4),
+        error_evaluator=StaticErrorEvaluator(0),
+        min_n_trials=5,
+    )
+    study.optimize(
+        lambda trial: float(SPACE.encode(SPACE.suggest(trial)).sum()),
+        n_trials=40,
+        callbacks=[TerminatorCallback(ends)],
+    )
+    assert 5 <= len(study.trials) == study.best_trial.number + 6
