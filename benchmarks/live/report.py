@@ -1,9 +1,9 @@
 """Report one-shot and black-box searches at equal CPU time.
 
-    python -m benchmarks.live.report live.jsonl [--figures DIR]
+    python -m benchmarks.live.report live.jsonl [--methods tnas,drnas,...] [--figures DIR]
 
-Only (image set, seed) pairs on which every method searched count, so that all means are over the
-same pairs. A found cell's figures are the mean of its trainings anew, on the test images. Regret
+Only (image set, seed) pairs on which every method searched count, of the file or of those given,
+so that all means are over the same pairs. A found cell's figures are the mean of its trainings anew, on the test images. Regret
 is (loss - best) / (median - best) of test log losses: the median of the random cells, the best of
 them and of all that were trained anew. Intervals are bootstrapped over the image sets, each with
 its seeds. ``METHOD:no_none`` derives the cell from the same alpha without ``none``;
@@ -197,14 +197,23 @@ def read(path: Path) -> list[Record]:
         return [json.loads(line) for line in file]
 
 
+def of_methods(records: Sequence[Record], methods: str | None) -> list[Record]:
+    """Leave out the searches of other methods; ``random`` is the scale of regret, and stays."""
+    if methods is None:
+        return [*records]
+    kept = {"random", *methods.split(",")}
+    return [r for r in records if r["kind"] == "training" or r["method"] in kept]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("file", type=Path, help="what python -m benchmarks.live wrote")
     parser.add_argument("--figures", type=Path, metavar="DIR", help="draw DIR/live_*.png, too")
+    parser.add_argument("--methods", help="which are compared, with commas; else all of the file")
     a = parser.parse_args()
-    results = Results(read(a.file))
+    results = Results(of_methods(read(a.file), a.methods))
     print(report(results))
     if a.figures is not None:
         from benchmarks.live.figures import draw  # matplotlib

@@ -66,6 +66,14 @@ def test_packed_records_are_reported(tmp_path: Path, monkeypatch, capsys):
     assert (tmp_path / "live_rank.png").stat().st_size > 5_000
 
 
+def test_methods_that_are_not_wanted_take_no_pair_away():
+    found = [*records("one"), *(r for r in records("two") if r.get("method") != "gdas")]
+    assert len(Results(found).pairs) == 1
+    kept = report.of_methods(found, "tnas")
+    assert len(Results(kept).pairs) == 2
+    assert {r["method"] for r in kept if r["kind"] == "search"} == {"tnas", "random"}
+
+
 def test_losses_are_those_of_the_cells_trained_anew(results):
     axis = figures.losses(results).axes[0]
     drawn = {str(line.get_label()): line for line in axis.lines}
