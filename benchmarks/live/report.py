@@ -3,11 +3,11 @@
     python -m benchmarks.live.report live.jsonl [--methods tnas,drnas,...] [--figures DIR]
 
 Only (image set, seed) pairs on which every method searched count, of the file or of those given,
-so that all means are over the same pairs. A found cell's figures are the mean of its trainings anew, on the test images. Regret
-is (loss - best) / (median - best) of test log losses: the median of the random cells, the best of
-them and of all that were trained anew. Intervals are bootstrapped over the image sets, each with
-its seeds. ``METHOD:no_none`` derives the cell from the same alpha without ``none``;
-``METHOD:recommended`` is the tried cell with the best posterior mean.
+so that all means are over the same pairs. A found cell's figures are the mean of its trainings
+anew, on the test images. Regret is (loss - best) / (median - best) of test log losses: the median
+of the random cells, the best of them and of all that were trained anew. Intervals are bootstrapped
+over the image sets, each with its seeds. ``METHOD:no_none`` derives the cell from the same alpha
+without ``none``; ``METHOD:recommended`` is the tried cell with the best posterior mean.
 """
 
 from __future__ import annotations
