@@ -19,6 +19,7 @@ from benchmarks.tasks.base import Family
 from benchmarks.tasks.base import Hyperparameter
 from benchmarks.tasks.base import Measurement
 from benchmarks.tasks.base import regret
+from benchmarks.tasks.base import RepeatedTask
 from benchmarks.tasks.base import SearchSpace
 from benchmarks.tasks.base import SearchTask
 from benchmarks.tasks.base import TableError
@@ -32,6 +33,7 @@ __all__ = [
     "Family",
     "Hyperparameter",
     "Measurement",
+    "RepeatedTask",
     "SearchSpace",
     "SearchTask",
     "TableError",

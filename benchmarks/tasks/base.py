@@ -85,6 +85,31 @@ class TableTask:
         return Measurement(network, float(self.value[network]), float(self.true[network]))
 
 
+class RepeatedTask(TableTask):
+    """A task of which every network was trained twice.
+
+    Args:
+        network_of: As for :class:`TableTask`.
+        value: What a search sees, by network.
+        true: The best available figure, by network.
+        second: The value of another training, by network.
+    """
+
+    def __init__(
+        self, network_of: np.ndarray, value: ArrayLike, true: ArrayLike, second: ArrayLike
+    ) -> None:
+        super().__init__(network_of, value, true)
+        self.second = np.asarray(second, dtype=np.float64)
+
+    def swapped(self, rng: np.random.Generator) -> RepeatedTask:
+        """Let the two values of half of the networks change places: another draw of the noise."""
+        stay = rng.random(len(self.value)) < 0.5
+        first, second = (
+            np.where(stay, a, b) for a, b in ((self.value, self.second), (self.second, self.value))
+        )
+        return RepeatedTask(self._network_of, first, self.true, second)
+
+
 @dataclass(frozen=True)
 class Archive:
     """Architectures that others' searches evaluated: too few to search on, but a past.

