@@ -44,7 +44,7 @@ def nasbench201() -> Space:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory, nasbench201: Space) -> Path:
     """A small surrogate with three initial architectures."""
     surrogate = MetaSurrogate(nasbench201, SMALL)
-    surrogate.warm_start = nasbench201.sample(3, np.random.default_rng(7))
+    surrogate.warm_starts = (nasbench201.sample(3, np.random.default_rng(7)),)
     path = tmp_path_factory.mktemp("checkpoint") / "meta.pt"
     surrogate.save(path)
     return path

@@ -47,7 +47,7 @@ def make(space: Space | None = None, seed: int = 1) -> MetaSurrogate:
         surrogate.network.dataset_encoder.feature_scale.uniform_(0.5, 2, generator=generator)
         surrogate.network.mean.constant.fill_(0.3)
         surrogate.network.likelihood.noise = 0.07
-    surrogate.warm_start = surrogate.space.sample(4, np.random.default_rng(0))
+    surrogate.warm_starts = (surrogate.space.sample(4, np.random.default_rng(0)),)
     surrogate.past = PastStudies(
         X=surrogate.space.sample(7, np.random.default_rng(1)),
         study_index=np.repeat([0, 1], [3, 4]),
@@ -100,8 +100,8 @@ def test_everything_comes_back(tmp_path: Path, kind: Callable[[], Space]) -> Non
     assert loaded.config == surrogate.config
     assert loaded.space.fingerprint == surrogate.space.fingerprint
     assert loaded.space.distributions() == surrogate.space.distributions()
-    assert (loaded.warm_start == surrogate.warm_start).all()
-    assert loaded.warm_start.dtype == np.int64
+    assert (loaded.warm_starts[0] == surrogate.warm_starts[0]).all()
+    assert loaded.warm_starts[0].dtype == np.int64
     assert loaded.provenance == surrogate.provenance
     assert loaded.summary() == surrogate.summary()
     assert not loaded.network.training
@@ -203,7 +203,7 @@ def not_finite(surrogate: MetaSurrogate) -> None:
 
 
 def outside_the_space(surrogate: MetaSurrogate) -> None:
-    surrogate.warm_start = np.full((1, 6), 5)
+    surrogate.warm_starts = (np.full((1, 6), 5),)
 
 
 @pytest.mark.parametrize("spoil", [not_plain, not_finite, outside_the_space])
@@ -357,14 +357,14 @@ def test_version_3_knows_one_metric(path: Path, content: dict[str, Any]) -> None
     torch.save({**content, "version": 3, "warm_start": warm_start, "metric": "accuracy"}, path)
     loaded = MetaSurrogate.load(path)
     assert loaded.metrics == ("accuracy",)
-    np.testing.assert_array_equal(loaded.warm_start, expected.warm_start)
+    np.testing.assert_array_equal(loaded.warm_starts[0], expected.warm_starts[0])
     assert suggestions(TNASSampler(loaded, seed=0)) == suggestions(TNASSampler(expected, seed=0))
 
 
 def test_several_metrics_come_back(path: Path) -> None:
     surrogate = MetaSurrogate.load(path)
     surrogate.metrics = ("accuracy", "latency")
-    surrogate.warm_starts = (surrogate.warm_start, surrogate.warm_start[::-1].copy())
+    surrogate.warm_starts = (surrogate.warm_starts[0], surrogate.warm_starts[0][::-1].copy())
     surrogate.past = replace(surrogate.past, metrics=(1, 0))
     surrogate.save(path)
     loaded = MetaSurrogate.load(path)

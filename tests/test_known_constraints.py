@@ -134,7 +134,7 @@ def test_same_seed_same_trials_also_if_resumed():
 def test_warm_start_networks_are_no_exception(checkpoint: Path):
     """A checkpoint with three initial architectures, of which the first is feasible."""
     surrogate = MetaSurrogate.load(checkpoint)
-    first, *others = [CELLS.decode(row) for row in surrogate.warm_start]
+    first, *others = [CELLS.decode(row) for row in surrogate.warm_starts[0]]
     limits = {"known": lambda params: 1.0 if params in others else -1.0}
     sampler = TNASSampler.load(checkpoint, known_constraints=limits, seed=0)
     study = search(sampler, 4, lambda trial: float(CELLS.encode(CELLS.suggest(trial)).sum()))

@@ -46,7 +46,7 @@ def tuned(trial: Trial) -> float:
 def surrogate_of(*signs: float) -> MetaSurrogate:
     """With a past study of each sign: 1 if the new study is like it, -1 if it is the opposite."""
     surrogate = MetaSurrogate(SPACE, SMALL)
-    surrogate.warm_start = SPACE.sample(4, np.random.default_rng(9))
+    surrogate.warm_starts = (SPACE.sample(4, np.random.default_rng(9)),)
     studies = []
     for seed, sign in enumerate(signs):
         X = SPACE.sample(60, np.random.default_rng(seed))

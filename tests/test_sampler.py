@@ -174,7 +174,7 @@ def test_in_threads_random_starts_depend_on_the_seed_alone(n_jobs):
 
 
 def test_in_threads_the_warm_start_is_taken_whole(checkpoint):
-    warm_start = {tuple(row) for row in MetaSurrogate.load(checkpoint).warm_start}
+    warm_start = {tuple(row) for row in MetaSurrogate.load(checkpoint).warm_starts[0]}
     space = NASBench201Space()
     study = search(TNASSampler.load(checkpoint), objective_of(space), 3, n_jobs=3)
     assert {tuple(space.encode(p)) for p in params(study)} == warm_start

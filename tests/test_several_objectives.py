@@ -383,7 +383,7 @@ def informed(metric: str | None = None) -> MetaSurrogate:
     past = SPACE.sample(60, np.random.default_rng(0))
     studies = [(past, np.array([gain(row) for row in past]), None)]
     surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
-    surrogate.warm_start = past[:4]
+    surrogate.warm_starts = (past[:4],)
     surrogate.metrics = (metric,)
     return surrogate
 

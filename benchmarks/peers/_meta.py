@@ -34,12 +34,14 @@ def trained(setting: Setting, surrogate: MetaSurrogate, name: str) -> MetaSurrog
         train(surrogate, history, seed=setting.seed, progress=False)
         learned = {
             "weights": surrogate.network.state_dict(),
-            "warm_start": surrogate.warm_start.tolist(),
+            "warm_start": surrogate.warm_starts[0].tolist(),
         }
         torch.save(learned, path)
     learned = torch.load(path)
     surrogate.network.load_state_dict(learned["weights"])
-    surrogate.warm_start = surrogate.space.canonical(torch.tensor(learned["warm_start"]).numpy())
+    surrogate.warm_starts = (
+        surrogate.space.canonical(torch.tensor(learned["warm_start"]).numpy()),
+    )
     return surrogate
 
 

@@ -73,14 +73,14 @@ def _untrained(setting: Setting) -> MetaSurrogate:
 def _paper_random_start(setting: Setting) -> MetaSurrogate:
     """Empty the warm-start set, so that the initial architectures are random."""
     surrogate = meta_trained(setting, "paper")
-    surrogate.warm_start = surrogate.warm_start[:0]
+    surrogate.warm_starts = (surrogate.warm_starts[0][:0],)
     return surrogate
 
 
 def _paper_untrained(setting: Setting) -> MetaSurrogate:
     """Keep the warm-start set but take random weights in place of meta-trained ones."""
     surrogate = MetaSurrogate(setting.space, Config.preset("paper"), seed=setting.seed)
-    surrogate.warm_start = meta_trained(setting, "paper").warm_start
+    surrogate.warm_starts = (meta_trained(setting, "paper").warm_starts[0],)
     return surrogate
 
 

@@ -209,15 +209,6 @@ class MetaSurrogate:
         return StructureEncoder(self.space)
 
     @property
-    def warm_start(self) -> np.ndarray:
-        """The architectures to begin a search with for the first metric."""
-        return self.warm_starts[0]
-
-    @warm_start.setter
-    def warm_start(self, X: np.ndarray) -> None:
-        self.warm_starts = (X, *self.warm_starts[1:])
-
-    @property
     def past(self) -> PastStudies | None:
         """The past studies; None if there are none, or the model does not use them."""
         return self._past

@@ -249,7 +249,7 @@ def test_same_seed_same_weights(mixed: MetaDataset, brief: Config) -> None:
     np.random.seed(99)
     again, other = (meta_train(mixed, config=brief, seed=seed) for seed in (3, 4))
     assert torch.equal(weights(first), weights(again))
-    assert (first.warm_start == again.warm_start).all()
+    assert (first.warm_starts[0] == again.warm_starts[0]).all()
     assert not torch.equal(weights(first), weights(other))
 
 
@@ -272,7 +272,7 @@ def test_torchs_defaults_do_not_matter(mixed: MetaDataset, brief: Config) -> Non
         torch.set_default_dtype(torch.float32)
     assert all(p.device.type == "cpu" for p in surrogate.network.parameters())
     assert torch.equal(weights(surrogate), weights(expected))
-    assert (surrogate.warm_start == expected.warm_start).all()
+    assert (surrogate.warm_starts[0] == expected.warm_starts[0]).all()
 
 
 @pytest.mark.parametrize("preset", ["default", "paper"])
@@ -285,7 +285,7 @@ def test_the_number_of_threads_does_not_matter(mixed: MetaDataset, preset: str) 
     finally:
         torch.set_num_threads(threads)
     assert torch.equal(weights(one), weights(three))
-    assert (one.warm_start == three.warm_start).all()
+    assert (one.warm_starts[0] == three.warm_starts[0]).all()
 
 
 def _with_threads(n: int, function: Callable[[], MetaSurrogate]) -> MetaSurrogate:

@@ -25,7 +25,7 @@ WARM_START = np.array([[1, 2, 3], [3, 3, 3], [0, 1, 2], [2, 2, 2], [1, 1, 1], [3
 @pytest.fixture
 def surrogate(surrogate_of: Callable[[str], MetaSurrogate]) -> MetaSurrogate:
     surrogate = surrogate_of("small")
-    surrogate.warm_start = WARM_START
+    surrogate.warm_starts = (WARM_START,)
     return surrogate
 
 
@@ -69,7 +69,7 @@ def informed(surrogate: MetaSurrogate) -> MetaSurrogate:
     X = surrogate.space.sample(40, np.random.default_rng(0))
     studies = [(X, X.sum(axis=1).astype(float), None)]
     surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
-    surrogate.warm_start = WARM_START[[1, 0, 2, 3, 4, 5]]
+    surrogate.warm_starts = (WARM_START[[1, 0, 2, 3, 4, 5]],)
     return surrogate
 
 
@@ -84,7 +84,7 @@ def divided(informed: MetaSurrogate) -> MetaSurrogate:
         dataset_encodings=informed.past.dataset_encodings.repeat(2, 1),
         alpha=torch.cat([alpha, -alpha], dim=1),
     )
-    informed.warm_start = np.array([[3, 3, 3], [0, 0, 1], [2, 2, 2], [1, 1, 1]])
+    informed.warm_starts = (np.array([[3, 3, 3], [0, 0, 1], [2, 2, 2], [1, 1, 1]]),)
     return informed
 
 
@@ -111,9 +111,9 @@ def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurro
     suggester = Suggester(informed, None)
     first = suggester.suggest(study([]), {}, rng())
     second = suggester.suggest(study([], pending=first), {}, rng())
-    assert (second == informed.warm_start[1]).all()
+    assert (second == informed.warm_starts[0][1]).all()
     third = suggester.suggest(study([], pending=np.stack([first, second])), {}, rng())
-    assert (third == informed.warm_start[2]).all()
+    assert (third == informed.warm_starts[0][2]).all()
 
 
 def test_studies_that_disagree_are_covered_before_the_trials_decide(
@@ -131,7 +131,7 @@ def test_studies_that_disagree_are_covered_before_the_trials_decide(
 def test_no_more_are_tried_than_configured(divided: MetaSurrogate) -> None:
     divided.config = replace(divided.config, n_warm_start=1)
     row = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
-    divided.warm_start = divided.warm_start[:0]
+    divided.warm_starts = (divided.warm_starts[0][:0],)
     without = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
     assert row.tolist() == without.tolist() != [0, 0, 1]
 
@@ -146,7 +146,7 @@ def test_a_past_that_is_wrong_does_not_stop_the_search(informed: MetaSurrogate) 
 
 
 def test_begins_at_random_when_nothing_was_learned(surrogate: MetaSurrogate) -> None:
-    surrogate.warm_start = WARM_START[:0]
+    surrogate.warm_starts = (WARM_START[:0],)
     suggester = Suggester(surrogate, None)
     rows = {tuple(suggester.suggest(study([]), {}, np.random.default_rng(i))) for i in range(30)}
     assert len(rows) > 15
@@ -209,7 +209,7 @@ def test_only_the_order_and_ratio_of_values_matter(surrogate: MetaSurrogate) -> 
 @pytest.mark.parametrize("acquisition", ["qei", "qlogei", "ucb"])
 def test_search_finds_what_is_best(surrogate: MetaSurrogate, acquisition: str) -> None:
     """An additive objective over 64 cells, in a third as many trials."""
-    surrogate.warm_start = WARM_START[:0]
+    surrogate.warm_starts = (WARM_START[:0],)
     suggester = Suggester(surrogate, None, acquisition)  # type: ignore[arg-type]
     X = WARM_START[:0]
     for i in range(20):

@@ -63,7 +63,7 @@ def experienced(space: Space, config: Config, task_of: Callable[..., Task]) -> M
     """Random weights, two past studies and a warm start."""
     surrogate = MetaSurrogate(space, config, n_features=5)
     surrogate.past = past_of(surrogate, [task_of(0), task_of(1)])
-    surrogate.warm_start = space.sample(6, np.random.default_rng(0))
+    surrogate.warm_starts = (space.sample(6, np.random.default_rng(0)),)
     return surrogate
 
 
@@ -75,13 +75,13 @@ def past_of(surrogate: MetaSurrogate, tasks: Sequence[Task]) -> PastStudies:
 def test_a_restricted_surrogate_describes_architectures_as_the_whole_one_does(
     experienced: MetaSurrogate,
 ) -> None:
-    known = np.unique(experienced.warm_start, axis=0)
-    experienced.warm_start = known
+    known = np.unique(experienced.warm_starts[0], axis=0)
+    experienced.warm_starts = (known,)
     X = np.concatenate([known[1:3], known[1:3]])
     restricted = experienced.restricted_to(X)
     torch.testing.assert_close(features(restricted, X), features(experienced, X))
-    np.testing.assert_array_equal(restricted.warm_start, known[1:3])
-    assert len(experienced.warm_start) == len(known)
+    np.testing.assert_array_equal(restricted.warm_starts[0], known[1:3])
+    assert len(experienced.warm_starts[0]) == len(known)
     np.testing.assert_array_equal(restricted.space.enumerate(), known[1:3])
 
 
@@ -116,7 +116,7 @@ def test_state_restores_everything(experienced: MetaSurrogate) -> None:
     twin = MetaSurrogate.from_state(experienced.state())
     X = experienced.space.enumerate()
     assert torch.equal(features(twin, X), features(experienced, X))
-    np.testing.assert_array_equal(twin.warm_start, experienced.warm_start)
+    np.testing.assert_array_equal(twin.warm_starts[0], experienced.warm_starts[0])
     assert twin.provenance == experienced.provenance
     assert not any(p.requires_grad for p in twin.network.parameters())
 

@@ -49,7 +49,7 @@ def surrogate(cells: Space) -> MetaSurrogate:
         studies.append((X, (X == 2).sum(axis=1) + 0.1 * X[:, 0], sample_of(seed)))
     surrogate.past = PastStudies.fit(surrogate.network, surrogate.structure, studies)
     surrogate.provenance = {"tasks": {"digits": 30, "letters": 30}}
-    surrogate.warm_start = cells.sample(3, np.random.default_rng(0))
+    surrogate.warm_starts = (cells.sample(3, np.random.default_rng(0)),)
     return surrogate
 
 

@@ -30,7 +30,7 @@ def setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Setting:
 
 
 def initial(setting: Setting) -> list[dict[str, str]]:
-    return [SPACE.decode(row) for row in _meta.meta_trained(setting, "paper").warm_start[:5]]
+    return [SPACE.decode(row) for row in _meta.meta_trained(setting, "paper").warm_starts[0][:5]]
 
 
 @pytest.mark.parametrize("method", ABLATIONS)
