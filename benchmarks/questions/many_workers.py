@@ -11,9 +11,9 @@ workers that do nothing but ask for suggestions want more cores than a machine h
 
 Prints, for each number of workers: networks evaluated twice, trials lost and processes that
 failed; claims given up because another worker had the same network; milliseconds of a suggestion
-in the worker's CPU and by the clock, which also counts waiting for the machine's cores and for
-the database; calls of a trial to the storage, those of a suggestion and the most that one
-suggestion made; seconds of all trials.
+in the worker's CPU (mean and median) and by the clock, which also counts waiting for the machine's
+cores and for the database; calls of a trial to the storage, those of a suggestion and the most
+that one suggestion made; seconds of all trials.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import wraps
 import logging
@@ -55,7 +56,7 @@ from optuna_tnas.spaces import NASBench201Space
 
 HEADS = [
     *("workers", "trials", "twice", "lost", "failed workers", "claims given up", "CPU ms"),
-    *("clock ms", "calls a trial", "of the suggestion", "at most", "s in all"),
+    *("median CPU ms", "clock ms", "calls a trial", "of the suggestion", "at most", "s in all"),
 ]
 _SERVE = """
 import sys
@@ -70,14 +71,16 @@ class Setting:
     """What a group of workers does.
 
     Attributes:
-        open_storage: Connects a process to the storage.
+        url: Of the database.
+        port: Of the gRPC proxy server that workers connect to, if there is one.
         n_workers: Processes, times threads.
         n_trials: Of each worker.
         n_threads: Workers in a process, as ``n_jobs`` has them: they share sampler and storage.
         training: Mean seconds that an objective sleeps.
     """
 
-    open_storage: Callable[[], BaseStorage]
+    url: str
+    port: int | None
     n_workers: int
     n_trials: int
     n_threads: int = 1
@@ -86,6 +89,14 @@ class Setting:
     def __post_init__(self) -> None:
         if self.n_workers > self.n_threads and self.n_workers % self.n_threads:
             raise ValueError(f"{self.n_workers} workers are no multiple of {self.n_threads}.")
+
+    def connect(self) -> BaseStorage:
+        """Connect a worker to the storage."""
+        if self.port is None:
+            return optuna.storages.get_storage(self.url)
+        storage = GrpcStorageProxy(host="127.0.0.1", port=self.port)
+        storage.wait_server_ready(timeout=300)
+        return storage
 
 
 class Counted:
@@ -198,7 +209,7 @@ def work(setting: Setting, name: str, sampler: MeasuredSampler, barrier: Any) ->
     log.setLevel(logging.DEBUG)
     log.propagate = False
     log.addHandler(given_up)
-    storage = setting.open_storage()
+    storage = setting.connect()
     study = optuna.load_study(study_name=name, storage=storage, sampler=sampler)
     counted = sampler.counted = Counted(storage)
     pause = random.Random()
@@ -216,12 +227,10 @@ def work(setting: Setting, name: str, sampler: MeasuredSampler, barrier: Any) ->
 
 def run(setting: Setting, sampler: MeasuredSampler) -> list[str]:
     """Run all workers on a new study; a row of the table."""
-    name, storage = f"many-workers-{uuid4().hex}", setting.open_storage()
+    # Not by the proxy: a process that has used gRPC cannot be forked.
+    name, storage = f"many-workers-{uuid4().hex}", optuna.storages.get_storage(setting.url)
     optuna.create_study(study_name=name, storage=storage, direction="maximize")
-    if isinstance(storage, GrpcStorageProxy):
-        storage.close()  # a process with an open channel cannot be forked
     reports, failed, seconds = _run_processes(setting, name, sampler)
-    storage = setting.open_storage()
     trials = optuna.load_study(study_name=name, storage=storage).trials
     optuna.delete_study(study_name=name, storage=storage)
     return row(setting, trials, reports, failed, seconds)
@@ -268,33 +277,24 @@ def row(
         *map(str, (setting.n_workers, len(trials), len(networks) - len({*networks}))),
         *map(str, (setting.n_workers * setting.n_trials - completed, failed)),
         str(sum(report.given_up for report in reports)),
-        *(f"{1000 * cpu:.1f}", f"{1000 * clock:.1f}"),
+        *(f"{1000 * x:.1f}" for x in (cpu, np.median(taken[:, 0]), clock)),
         f"{sum(report.calls for report in reports) / len(trials):.1f}",
         *(f"{calls:.1f}", f"{taken[:, 2].max():.0f}", f"{seconds:.1f}"),
     ]
 
 
 @contextmanager
-def storage_of(url: str, proxy: bool) -> Iterator[Callable[[], BaseStorage]]:
-    """Yield what connects to a database, by a proxy server of its own if wanted."""
-    if not proxy:
-        yield lambda: optuna.storages.get_storage(url)
-        return
+def proxy_of(url: str) -> Iterator[int]:
+    """Yield the port of a proxy server of a database."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     server = subprocess.Popen([sys.executable, "-c", _SERVE, url, str(port)])
     try:
-        yield lambda: _proxy(port)
+        yield port
     finally:
         server.kill()
         server.wait()
-
-
-def _proxy(port: int) -> BaseStorage:
-    storage = GrpcStorageProxy(host="127.0.0.1", port=port)
-    storage.wait_server_ready(timeout=300)
-    return storage
 
 
 def main() -> None:
@@ -313,9 +313,9 @@ def main() -> None:
     warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
     torch.set_num_threads(1)
     sampler = warm_sampler()
-    with storage_of(a.storage, a.proxy) as open_storage:
+    with proxy_of(a.storage) if a.proxy else nullcontext() as port:
         settings = (
-            Setting(open_storage, n, max(1, a.trials // n), a.threads, a.training)
+            Setting(a.storage, port, n, max(1, a.trials // n), a.threads, a.training)
             for n in map(int, a.workers.split(","))
         )
         for line in table(HEADS, (run(setting, sampler) for setting in settings)):

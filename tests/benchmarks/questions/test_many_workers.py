@@ -19,9 +19,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the workers are
 def test_workers_of_a_run_waste_and_lose_nothing(tmp_path: Path, n_threads: int) -> None:
     sampler = many_workers.warm_sampler()
     for n_workers in (1, 4):
-        with many_workers.storage_of(f"sqlite:///{tmp_path}/{n_workers}.db", False) as opened:
-            setting = Setting(opened, n_workers, 12 // n_workers, n_threads)
-            row = dict(zip(HEADS, many_workers.run(setting, sampler), strict=True))
+        url = f"sqlite:///{tmp_path}/{n_workers}.db"
+        setting = Setting(url, None, n_workers, 12 // n_workers, n_threads)
+        row = dict(zip(HEADS, many_workers.run(setting, sampler), strict=True))
         assert row["trials"] == "12"
         assert (row["twice"], row["lost"], row["failed workers"]) == ("0", "0", "0")
         if n_workers == 1:  # four reads, a claim and three attributes
