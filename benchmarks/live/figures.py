@@ -8,6 +8,8 @@ from pathlib import Path
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogFormatter
+from matplotlib.ticker import NullFormatter
 import numpy as np
 
 from benchmarks.live.report import OURS
@@ -24,6 +26,7 @@ from benchmarks.report.curves import RIVALS
 
 _COLUMNS = 3
 _TIMES = np.geomspace(2, max(BUDGETS), 100)  # units
+_MARKS = ("o", "s", "^", "D")
 
 
 def draw(results: Results, folder: Path) -> None:
@@ -52,9 +55,17 @@ def losses(results: Results) -> Figure:
 
 
 def _styles(results: Results) -> Lines:
+    """Give black-box methods lines, and one-shot methods hollow black marks."""
     methods = [m for m in results.methods_at(max(BUDGETS)) if ":" not in m]
-    others = cycle(RIVALS)
-    return {method: OUR_STYLE if method == OURS else next(others) for method in methods}
+    lines, marks = cycle(RIVALS), cycle(_MARKS)
+    hollow = {"color": "black", "markerfacecolor": "white", "linestyle": "", "markersize": 7}
+    styles: Lines = {}
+    for method in methods:
+        if method in ONE_SHOT:
+            styles[method] = {**hollow, "marker": next(marks)}
+        else:
+            styles[method] = OUR_STYLE if method == OURS else next(lines)
+    return styles
 
 
 def _panel(axis: Axes, results: Results, dataset: str, styles: Lines) -> None:
@@ -62,14 +73,18 @@ def _panel(axis: Axes, results: Results, dataset: str, styles: Lines) -> None:
     for method, style in styles.items():
         if method in ONE_SHOT:
             times, values = _marks(results, seeds, method)
-            axis.plot(times, values, label=method, **{**style, "linestyle": ""})
+            axis.plot(times, values, label=method, **style)
         else:
             curves = [results.curves[pair][method] for pair in seeds]
             cells = [[curve.at(t).cell for t in _TIMES] for curve in curves]
             values = np.mean([[results.loss(dataset, c) for c in row] for row in cells], axis=0)
             axis.plot(_TIMES, values, label=method, markevery=20, **style)
-    axis.set(xscale="log", title=dataset, xlabel="CPU time, trainings of a random cell")
-    axis.set_ylabel("test log loss, trained anew")
+    axis.set(xscale="log", yscale="log", title=dataset)
+    axis.set(xlabel="CPU time, trainings of a random cell", ylabel="test log loss, trained anew")
+    axis.set_xticks(BUDGETS, [str(budget) for budget in BUDGETS])
+    axis.xaxis.set_minor_formatter(NullFormatter())
+    axis.yaxis.set_major_formatter("{x:g}")
+    axis.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(1, 0.4)))
     axis.grid(alpha=0.3)
 
 
@@ -94,9 +109,8 @@ def rank_figure(results: Results) -> Figure:
     order = np.argsort(rank.mean(axis=(1, 2)), kind="stable")
     figure = Figure((7.5, 0.45 * len(methods) + 1.3), dpi=130, layout="constrained")
     axis = figure.subplots()
-    markers = ["o", "s", "^", "D"]
     for row, m in enumerate(order):
-        for b, marker in zip(range(rank.shape[1]), markers, strict=False):
+        for b, marker in zip(range(rank.shape[1]), _MARKS, strict=False):
             height = row + 0.22 * (b - (rank.shape[1] - 1) / 2)
             points = rank[m, b]
             axis.plot(points, np.full(len(points), height), marker, color="0.4", alpha=0.5, ms=4)
