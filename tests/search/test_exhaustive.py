@@ -22,9 +22,11 @@ from tests.search.cases import Case
 def test_listed_spaces_are_scored_whole_and_others_searched(
     small: Case, mobilenetv3_case: Case
 ) -> None:
-    assert isinstance(Suggester(small.surrogate, None)._search(small.space), ExhaustiveSearch)
     assert isinstance(
-        Suggester(mobilenetv3_case.surrogate, None)._search(mobilenetv3_case.space),
+        Suggester(small.surrogate, None).posterior.search(small.space), ExhaustiveSearch
+    )
+    assert isinstance(
+        Suggester(mobilenetv3_case.surrogate, None).posterior.search(mobilenetv3_case.space),
         EvolutionarySearch,
     )
 
