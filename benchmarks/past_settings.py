@@ -26,6 +26,7 @@ from benchmarks.tasks import SearchSpace
 from benchmarks.tasks import SearchTask
 from benchmarks.tasks import TableError
 from optuna_tnas.spaces import Space
+from optuna_tnas.studies.history import Task
 
 
 BY = ("random", "tpe")
@@ -104,6 +105,14 @@ def _chosen(names: list[str], n: int | None, seed: int) -> list[str]:
     """Draw ``n`` of the names, in their order; a larger ``n`` adds to the same ones."""
     order = np.random.default_rng([seed, crc32(b"past")]).permutation(len(names))
     return [names[i] for i in sorted(order[:n])]
+
+
+def studies_of(tasks: Sequence[Task], space: Space) -> tuple[Study, ...]:
+    """Make a maximized study of each past task."""
+    known = space.distributions()
+    return tuple(
+        study_of(task.name, known, [space.decode(row) for row in task.X], task.y) for task in tasks
+    )
 
 
 def study_of(

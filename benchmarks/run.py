@@ -14,12 +14,9 @@ from __future__ import annotations
 import argparse
 from collections import Counter
 from collections.abc import Callable
-from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from concurrent.futures import as_completed
 from dataclasses import dataclass
 import json
 import lzma
@@ -36,6 +33,7 @@ from benchmarks import past_settings
 from benchmarks import peers
 from benchmarks import tasks
 from benchmarks import workers
+from benchmarks.common.arguments import listed
 from benchmarks.common.files import replaced
 from benchmarks.past_settings import past_studies
 from benchmarks.past_settings import PastSetting
@@ -178,8 +176,12 @@ def run(
     done = Counter(map(_key, records))
     missing = {_key(s.key): s for s in searches if done[_key(s.key)] < s.trials}
     _write(out, [record for record in records if _key(record) not in missing])
-    with tqdm(total=len(searches), initial=len(searches) - len(missing), unit="search") as bar:
-        for finished in _finished(how, list(missing.values()), jobs):
+    initial = len(searches) - len(missing)
+    with (
+        tqdm(total=len(searches), initial=initial, unit="search") as bar,
+        workers.pool(jobs) as pool,
+    ):
+        for finished in workers.finished(pool, how, list(missing.values())):
             _append(out, finished)
             bar.update()
     _write(out, read_records(out))
@@ -199,19 +201,6 @@ def _check_table(space: str, records: Sequence[Record]) -> None:
                 f"The file has searches on {space} {target} of another table; its optimum "
                 "differs. Give another --out, or the OPTUNA_TNAS_DATA of then."
             )
-
-
-def _finished(
-    how: Callable[[Search], list[Record]], searches: Sequence[Search], jobs: int
-) -> Iterator[list[Record]]:
-    """Yield each search's records as soon as it is done."""
-    with workers.pool(jobs) as pool:
-        try:
-            for future in as_completed([pool.submit(how, s) for s in searches]):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
 
 
 def _arguments() -> argparse.Namespace:
@@ -247,9 +236,9 @@ def _searches(a: argparse.Namespace) -> list[Search]:
     """List the searches seed by seed, so that an unfinished file has a bit of everything."""
     past = PastSetting(a.history, a.history_by, a.past, a.spoil)
     # NAS-Bench-201's other family holds its tasks too; of a joint search all methods are others.
-    spaces = _listed("space", a.space, tasks.FAMILIES, but=("nasbench201", *tasks.JOINT))
+    spaces = listed("space", a.space, tasks.FAMILIES, but=("nasbench201", *tasks.JOINT))
     known = [(space, target) for space in spaces for target in tasks.load(space).tasks]
-    targets = _listed("target", a.target, dict.fromkeys(target for _, target in known))
+    targets = listed("target", a.target, dict.fromkeys(target for _, target in known))
     methods = {space: _methods(a.methods, space) for space in spaces}
     for space in spaces:
         past.check(tasks.load(space))
@@ -269,26 +258,12 @@ def _methods(text: str, space: str) -> list[str]:
     """
     joint = bool(tasks.load(space).hyperparameters)
     able = peers.JOINT if joint else set(peers.names()) - peers.OF_DATASETS
-    methods = _listed("method", text, peers.names(), but=set(peers.names()) - able)
+    methods = listed("method", text, peers.names(), but=set(peers.names()) - able)
     if wrong := [name for name in methods if name not in able]:
         why = "searches no hyper-parameters" if joint else "reads data sets"
         has = "has" if joint else "does not have"
         sys.exit(f"{wrong[0]} {why}, which {space} {has}; choose of {', '.join(sorted(able))}.")
     return methods
-
-
-def _listed(what: str, text: str, known: Iterable[str], but: Collection[str] = ()) -> list[str]:
-    """Split a list with commas into names, each once; ``all`` is all but some.
-
-    Exits if there is no such name.
-    """
-    known = list(known)
-    if text == "all":
-        return [name for name in known if name not in but]
-    names = list(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in known]:
-        sys.exit(f"There is no {what} {unknown[0]!r}; choose of {', '.join(known)}.")
-    return names
 
 
 def main() -> None:

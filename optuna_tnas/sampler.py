@@ -35,6 +35,7 @@ from optuna_tnas.search.explanation import Explanation
 from optuna_tnas.search.fixed import decided
 from optuna_tnas.search.fixed import Fixed
 from optuna_tnas.search.known import KnownFunction
+from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
@@ -164,16 +165,16 @@ class TNASSampler(BaseSampler):
         surrogate.network.check_dataset(dataset)
         if n_startup_trials is not None:
             n_startup_trials = _checked_count("n_startup_trials", n_startup_trials)
-        self._suggester = Suggester(
+        posterior = StudyPosterior(
             surrogate,
             dataset,
             acquisition,
             KnownConstraints(surrogate.space, known_constraints),
             CheapObjectives(surrogate.space, cheap_objectives),
             None if features is None else surrogate.known_features(features),
-            n_startup_trials,
             consider_pruned_trials,
         )
+        self._suggester = Suggester(posterior, n_startup_trials)
         self._seed = _entropy() if seed is None else _checked_count("seed", seed)
         self._independent_sampler = independent_sampler
         self._warn_independent_sampling = warn_independent_sampling
@@ -217,7 +218,7 @@ class TNASSampler(BaseSampler):
     @property
     def dataset(self) -> DatasetSample | None:
         """A sample of the data set that is searched on, if known."""
-        return self._suggester.dataset
+        return self._suggester.posterior.dataset
 
     def __getstate__(self) -> dict[str, Any]:
         left_out = ("_lock", "_finished", "_planned")
@@ -277,7 +278,7 @@ class TNASSampler(BaseSampler):
 
     def _check_objectives(self, study: Study) -> None:
         """Refuse a study whose objectives contradict the sampler's arguments."""
-        M, names = len(study.directions), self._suggester.cheap.names
+        M, names = len(study.directions), self._suggester.posterior.cheap.names
         if M > 1 and self._suggester.posterior.acquisition_name == "ucb":
             raise OptunaTNASError(
                 f"The acquisition 'ucb' is not for {M} objectives; choose 'qei' or 'qlogei', both "
@@ -523,7 +524,7 @@ class TNASSampler(BaseSampler):
 
         Passed on to the independent sampler.
         """
-        if self._suggester.constraints.names:
+        if self._suggester.posterior.constraints.names:
             self._warn_if_violated(study, trial)
         if self._independent_sampler is not None:
             self._independent_sampler.before_trial(study, trial)
@@ -535,7 +536,7 @@ class TNASSampler(BaseSampler):
         if row is None:
             return
         with self._lock:
-            violated = self._suggester.constraints.violated(row)
+            violated = self._suggester.posterior.constraints.violated(row)
         if violated:
             _logger.warning(
                 "The parameters of trial %d are fixed and violate the known constraints %s; it "

@@ -28,6 +28,7 @@ from tqdm import tqdm
 from benchmarks import workers
 from benchmarks.build.load_images import load_images
 from benchmarks.build.load_images import StoredImages
+from benchmarks.common.networks import distinct
 from optuna_tnas.demo.cell_training import Recipe
 from optuna_tnas.demo.cell_training import Result
 from optuna_tnas.demo.cell_training import train_and_evaluate
@@ -50,16 +51,11 @@ class CellTraining:
 def cells(dataset: str, n_cells: int, n_shared: int, seed: int) -> list[tuple[int, ...]]:
     """Draw random cells that compute different things; the first ``n_shared`` are on every set."""
     own_rng = np.random.default_rng([seed, crc32(dataset.encode())])
-    shared = _distinct(SPACE.sample(2 * n_shared + 10, np.random.default_rng(seed)))[:n_shared]
+    shared = SPACE.sample(2 * n_shared + 10, np.random.default_rng(seed))
+    shared = distinct(SPACE, shared)[:n_shared]
     own = SPACE.sample(2 * n_cells + 10, own_rng)
-    X = _distinct(np.concatenate([shared, own]))[:n_cells]
+    X = distinct(SPACE, np.concatenate([shared, own]))[:n_cells]
     return [tuple(row) for row in X.tolist()]
-
-
-def _distinct(X: np.ndarray) -> np.ndarray:
-    """Drop the rows of ``X`` whose pruned graph an earlier row has."""
-    _, graph = SPACE.to_graphs(X).pruned().unique()
-    return X[np.sort(np.unique(graph, return_index=True)[1])]
 
 
 def collect(

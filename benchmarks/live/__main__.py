@@ -20,8 +20,8 @@ import argparse
 from collections.abc import Sequence
 import json
 from pathlib import Path
-import sys
 
+from benchmarks.common.arguments import listed
 from benchmarks.live.experiment import key_of
 from benchmarks.live.experiment import run
 from benchmarks.live.experiment import Search
@@ -42,8 +42,8 @@ DATASETS = (
 
 def searches_of(a: argparse.Namespace, folder: Path) -> list[Search]:
     """List the searches, seed by seed."""
-    methods = _listed("method", a.methods, [*BLACK_BOX, *ONE_SHOT])
-    datasets = _listed("image set", a.datasets, DATASETS)
+    methods = listed("method", a.methods, [*BLACK_BOX, *ONE_SHOT])
+    datasets = listed("image set", a.datasets, DATASETS)
     budgets = [int(budget) for budget in a.budgets.split(",")]
     return [
         Search(dataset, method, seed, epochs, folder)
@@ -59,14 +59,6 @@ def _lengths(method: str, budgets: Sequence[int], published: bool) -> list[int |
         return [None]
     epochs: list[int | None] = [EPOCHS[method][budget] for budget in budgets]
     return [*epochs, PUBLISHED[method]] if published else epochs
-
-
-def _listed(what: str, text: str, known: Sequence[str]) -> list[str]:
-    """Split a list with commas; exit if there is no such name."""
-    names = list(known) if text == "all" else list(dict.fromkeys(text.split(",")))
-    if unknown := [name for name in names if name not in known]:
-        sys.exit(f"There is no {what} {unknown[0]!r}; choose of {', '.join(known)}.")
-    return names
 
 
 def main() -> None:

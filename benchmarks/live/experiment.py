@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from concurrent.futures import as_completed
 from concurrent.futures import Executor
 from dataclasses import dataclass
 import json
 from pathlib import Path
 from time import process_time
-from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -19,6 +17,7 @@ from tqdm import tqdm
 from benchmarks import peers
 from benchmarks import workers
 from benchmarks.common.files import replaced
+from benchmarks.common.networks import distinct
 from benchmarks.live import blackbox
 from benchmarks.live import oneshot
 from benchmarks.live import trainings
@@ -61,9 +60,8 @@ class Search:
 
 def reference() -> list[Cell]:
     """Draw the random cells, the same for all image sets and seeds; all are different networks."""
-    X = SPACE.sample(2 * N_REFERENCE, np.random.default_rng(0))
-    cells = dict.fromkeys(trainings.pruned(blackbox.cell_of(row)) for row in X)
-    return [*cells][:N_REFERENCE]
+    X = distinct(SPACE, SPACE.sample(2 * N_REFERENCE, np.random.default_rng(0)))
+    return [trainings.pruned(blackbox.cell_of(row)) for row in X[:N_REFERENCE]]
 
 
 def unit_of(search: Search) -> float:
@@ -177,7 +175,7 @@ def missing_of(wanted: Sequence[CellTraining]) -> list[CellTraining]:
     return [
         CellTraining(*values)
         for values in cells
-        if not Store(values[3]).known(*trainings.key(*values[:3]))
+        if not Store(values[3]).known(trainings.key(*values[:3]))
     ]
 
 
@@ -199,23 +197,13 @@ def _stages(searches: Sequence[Search], folder: Path, pool: Executor) -> Iterato
     """Train the random cells, search, train anew; yield after each search."""
     dataset, seed, store = searches[0].dataset, searches[0].seed, Store(folder)
     at_random = [CellTraining(dataset, cell, seed, folder) for cell in reference()]
-    [*_done(pool, run_training, missing_of(at_random))]
-    todo = [s for s in searches if not store.known(*s.key)]
+    [*workers.finished(pool, run_training, missing_of(at_random))]
+    todo = [s for s in searches if not store.known(s.key)]
     yield from (len(searches) - len(todo)) * [None]
-    yield from _done(pool, run_search, todo)
+    yield from workers.finished(pool, run_search, todo)
     found = [cell for s in searches for cell in found_cells(store.get(s.key, dict))]
     anew = [CellTraining(dataset, cell, s, folder) for cell in found for s in ANEW]
-    [*_done(pool, run_training, missing_of(anew))]
-
-
-def _done(pool: Executor, how: Callable[[Any], None], wanted: Sequence[Any]) -> Iterator[None]:
-    """Yield after each that is done."""
-    try:
-        for future in as_completed([pool.submit(how, each) for each in wanted]):
-            yield future.result()
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        raise
+    [*workers.finished(pool, run_training, missing_of(anew))]
 
 
 def key_of(record: Record) -> tuple[object, ...]:

@@ -13,7 +13,6 @@ from matplotlib.ticker import NullFormatter
 import numpy as np
 
 from benchmarks.live.report import OURS
-from benchmarks.live.report import ranks
 from benchmarks.live.report import shared_regrets
 from benchmarks.live.results import BUDGETS
 from benchmarks.live.results import Results
@@ -22,6 +21,7 @@ from benchmarks.live.rivals import ONE_SHOT
 from benchmarks.report.curves import Lines
 from benchmarks.report.curves import OURS as OUR_STYLE
 from benchmarks.report.curves import RIVALS
+from benchmarks.report.statistics import ranks
 
 
 _COLUMNS = 3
@@ -105,14 +105,14 @@ def _marks(
 def rank_figure(results: Results) -> Figure:
     """Plot each method's rank at each budget: a row of points, one for each image set."""
     methods, regret = shared_regrets(results)
-    rank = ranks(regret)  # methods x budgets x image sets
+    rank = ranks(regret)[:, :, 0]  # methods x image sets x budgets
     order = np.argsort(rank.mean(axis=(1, 2)), kind="stable")
     figure = Figure((7.5, 0.45 * len(methods) + 1.3), dpi=130, layout="constrained")
     axis = figure.subplots()
     for row, m in enumerate(order):
-        for b, marker in zip(range(rank.shape[1]), _MARKS, strict=False):
-            height = row + 0.22 * (b - (rank.shape[1] - 1) / 2)
-            points = rank[m, b]
+        for b, marker in zip(range(rank.shape[2]), _MARKS, strict=False):
+            height = row + 0.22 * (b - (rank.shape[2] - 1) / 2)
+            points = rank[m, :, b]
             axis.plot(points, np.full(len(points), height), marker, color="0.4", alpha=0.5, ms=4)
         axis.plot([rank[m].mean()] * 2, [row - 0.35, row + 0.35], color="black", linewidth=2)
     axis.set_yticks(range(len(methods)), [methods[m] for m in order])

@@ -161,12 +161,14 @@ def _learn(method: OneShot, parts: Parts, recipe: Recipe, epochs: int) -> None:
     alpha = torch.optim.Adam(
         method.architecture, lr=settings.alpha_rate, betas=_BETAS, weight_decay=_ALPHA_DECAY
     )
-    steps = [_weight_step, _alpha_step]
+    steps = [(_weight_step, weights), (_alpha_step, alpha)]
+    if settings.alpha_first:
+        steps.reverse()
     for epoch in range(epochs):
         method.start(epoch / max(1, epochs - 1))
         for batch in torch.randperm(len(train.x)).tensor_split(n_batches):
-            for step in reversed(steps) if settings.alpha_first else steps:
-                step(method, parts, batch, weights if step is _weight_step else alpha)
+            for step, optimizer in steps:
+                step(method, parts, batch, optimizer)
             schedule.step()
 
 

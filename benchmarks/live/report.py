@@ -30,10 +30,11 @@ from benchmarks.live.results import Results
 from benchmarks.live.rivals import ONE_SHOT
 from benchmarks.live.store import Record
 from benchmarks.live.supernet import Cell
+from benchmarks.report.statistics import interval
+from benchmarks.report.statistics import ranks
 
 
 OURS = "tnas"
-_RESAMPLES = 10_000
 _CLOSE = 0.1  # regret
 
 
@@ -72,8 +73,9 @@ def _difference(results: Results, method: str, budget: int) -> str:
         return ""
     ours, theirs = (results.regrets(m, budget) for m in (OURS, method))
     means = np.array([np.mean(np.subtract(ours[d], theirs[d])) for d in ours])
-    drawn = np.random.default_rng(0).integers(len(means), size=(_RESAMPLES, len(means)))
-    low, high = np.quantile(means[drawn].mean(axis=1), [0.025, 0.975])
+    if len(means) < 2:
+        return f"{means.mean():+.3f}"
+    (low,), (high,) = interval(means[None, :, None], np.ones(1))  # of sets instead of seeds
     return f"{means.mean():+.3f} [{low:+.3f}, {high:+.3f}]"
 
 
@@ -114,12 +116,13 @@ def _ratio(results: Results, pair: tuple[str, int], method: str, budget: int) ->
 def consistency(results: Results) -> list[str]:
     """Hypothesis 3: ranks and regrets over image sets and budgets."""
     methods, regret = shared_regrets(results)
-    rank = ranks(regret)
+    rank = ranks(regret)[:, :, 0]
+    regret = regret[:, :, 0]
     rows = [
         [
             method,
             f"{rank[m].mean():.2f}",
-            f"{rank[m].mean(axis=0).std():.2f}",
+            f"{rank[m].mean(axis=1).std():.2f}",
             f"{rank[m].max():.1f}",
             f"{regret[m].max():.2f}",
             f"{(regret[m] < _CLOSE).mean():.0%}",
@@ -132,7 +135,7 @@ def consistency(results: Results) -> list[str]:
 
 
 def shared_regrets(results: Results) -> tuple[list[str], np.ndarray]:
-    """Stack mean regrets at the budgets that all methods have: methods x budgets x image sets."""
+    """Stack mean regrets at the budgets that all methods have: methods x sets x 1 x budgets."""
     found = [key for key in results.outcomes[results.pairs[0]] if ":" not in key[0]]
     budgets = sorted({b for m, b in found if m in ONE_SHOT} or BUDGETS)
     names = dict.fromkeys(method for method, _ in found)
@@ -140,14 +143,7 @@ def shared_regrets(results: Results) -> tuple[list[str], np.ndarray]:
     means = [
         [[np.mean(v) for v in results.regrets(m, b).values()] for b in budgets] for m in methods
     ]
-    return methods, np.array(means)
-
-
-def ranks(regret: np.ndarray) -> np.ndarray:
-    """Rank methods, the first axis; 1 is the best, ties share their mean."""
-    worse = (regret[:, None] > regret[None]).sum(axis=1)
-    ties = (regret[:, None] == regret[None]).sum(axis=1) - 1
-    return np.asarray(1 + worse + ties / 2)
+    return methods, np.swapaxes(means, 1, 2)[:, :, None]
 
 
 def by_set(results: Results, budget: int) -> list[str]:

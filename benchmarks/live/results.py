@@ -28,15 +28,13 @@ class Outcome:
 
     Attributes:
         cell: The best so far.
-        units: Spent, in trainings of a random cell; those of its best cell were spent at
-            ``found``.
+        units: Spent, in trainings of a random cell.
         seconds: Of CPU, spent.
         n_cells: Trained.
     """
 
     cell: Cell
     units: float
-    found: float
     seconds: float
     n_cells: int
 
@@ -46,36 +44,26 @@ class Curve:
 
     Args:
         record: The search.
-        recommended: Whether the best is what the sampler recommends.
+        cells: The best one after each step.
     """
 
-    def __init__(self, record: Record, recommended: bool = False) -> None:
-        self._steps = record["steps"]
+    def __init__(self, record: Record, cells: Sequence[Sequence[str]]) -> None:
+        self._seconds = [step["cpu_seconds"] for step in record["steps"]]
         self._unit = record["unit"]
-        losses = [step["validation_loss"] for step in self._steps]
-        best = [int(np.argmin(losses[: i + 1])) for i in range(len(losses))]
-        self._cells = [
-            pruned(step["recommended"] if recommended else self._steps[best[i]]["cell"])
-            for i, step in enumerate(self._steps)
-        ]
+        self._cells = [pruned(cell) for cell in cells]
 
     def at(self, budget: float) -> Outcome:
         """Stop the search before the first training that ends behind the budget."""
-        spent = [step["cpu_seconds"] for step in self._steps]
-        n = max(1, int(np.searchsorted(spent, budget * self._unit, side="right")))
-        cell = self._cells[n - 1]
-        first = n - 1
-        while first > 0 and self._cells[first - 1] == cell:
-            first -= 1
-        units = [seconds / self._unit for seconds in spent]
-        return Outcome(cell, units[n - 1], units[first], spent[n - 1], n)
+        n = max(1, int(np.searchsorted(self._seconds, budget * self._unit, side="right")))
+        seconds = self._seconds[n - 1]
+        return Outcome(self._cells[n - 1], seconds / self._unit, seconds, n)
 
     def changes(self) -> list[tuple[float, Cell]]:
         """List the units at which the best cell changed, and the cell."""
         kept: list[tuple[float, Cell]] = []
-        for step, cell in zip(self._steps, self._cells, strict=True):
+        for seconds, cell in zip(self._seconds, self._cells, strict=True):
             if not kept or kept[-1][1] != cell:
-                kept.append((step["cpu_seconds"] / self._unit, cell))
+                kept.append((seconds / self._unit, cell))
         return kept
 
 
@@ -205,13 +193,20 @@ def outcomes_of(record: Record) -> Iterable[tuple[tuple[str, int], Outcome]]:
         seconds = record["cpu_seconds"][i]
         units = seconds / record["unit"]
         cell = pruned(record["cells"][i])
-        yield (name, budgets[record["epochs"]]), Outcome(cell, units, units, seconds, 1)
+        yield (name, budgets[record["epochs"]]), Outcome(cell, units, seconds, 1)
 
 
 def curves_of(record: Record) -> Iterable[tuple[str, Curve]]:
     """Yield a black-box search's curve, and that of what the sampler recommends."""
     if "steps" not in record:
         return
-    yield record["method"], Curve(record)
-    if record["method"].startswith("tnas"):
-        yield f"{record['method']}:recommended", Curve(record, recommended=True)
+    method, steps = record["method"], record["steps"]
+    yield method, Curve(record, incumbents(steps))
+    if method.startswith("tnas"):
+        yield f"{method}:recommended", Curve(record, [step["recommended"] for step in steps])
+
+
+def incumbents(steps: Sequence[Record]) -> list[Cell]:
+    """List the cell with the best validation loss so far, after each step."""
+    losses = np.array([step["validation_loss"] for step in steps])
+    return [steps[int(losses[: i + 1].argmin())]["cell"] for i in range(len(steps))]

@@ -23,7 +23,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def known(self, *key: object) -> bool:
+    def known(self, key: tuple[object, ...]) -> bool:
         """Tell whether there is a record."""
         return self._path(key).exists()
 

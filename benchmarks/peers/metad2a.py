@@ -30,6 +30,7 @@ from optuna.samplers import BaseSampler
 import torch
 from torch import nn
 
+from benchmarks.common.networks import distinct
 from benchmarks.peers import Setting
 from benchmarks.peers._datasets import Learning
 from benchmarks.peers._generator import Generator
@@ -83,9 +84,8 @@ def candidates(setting: Setting) -> np.ndarray:
 
 def different(space: Space, X: np.ndarray) -> np.ndarray:
     """Keep the first architecture of each network that has a path from input to output."""
-    graphs = space.to_graphs(X).pruned()
-    X, hashes = (a[graphs.adjacency[:, :, -1].any(axis=1)] for a in (X, graphs.hashes()))
-    return np.asarray(X[np.sort(np.unique(hashes, return_index=True)[1])])
+    adjacency = space.to_graphs(X).pruned().adjacency
+    return distinct(space, X[adjacency[:, :, -1].any(axis=1)])
 
 
 def _learned(

@@ -32,7 +32,7 @@ import torch
 from benchmarks import peers
 from benchmarks.common import markdown
 from benchmarks.past_settings import PastSetting
-from benchmarks.past_settings import study_of
+from benchmarks.past_settings import studies_of
 from benchmarks.peers import metad2a
 from benchmarks.report import statistics
 from benchmarks.run import drive
@@ -157,13 +157,9 @@ def metad2a_setting(search: Search, target: Task) -> peers.Setting:
     left_out, space = fold_of(search), history().space
     past = history().without(*left_out).tasks
     samples = {task.name: task.dataset for task in past if task.dataset is not None}
-    studies = (
-        study_of(t.name, space.distributions(), [space.decode(row) for row in t.X], t.y)
-        for t in past
-    )
     return peers.Setting(
         SubsetSpace.of(space, target.X),
-        tuple(studies),
+        studies_of(past, space),
         search.seed,
         search.cache / f"metad2a-{search.seed}-{crc32(repr(left_out).encode()):08x}",
         dataset=target.dataset,

@@ -19,6 +19,7 @@ from optuna_tnas.config import Config
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import past_studies
+from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces.rows import positions
 from optuna_tnas.studies.history import MetaDataset
@@ -186,8 +187,8 @@ def search_all(
     X, values = measured(task)
     n_trials = min(n_trials, len(values))
     untrained = MetaSurrogate(surrogate.space, surrogate.config)
-    transferring = Suggester(surrogate.restricted_to(X), task.dataset)
-    starting = Suggester(untrained.restricted_to(X), None)
+    transferring = Suggester(StudyPosterior(surrogate.restricted_to(X), task.dataset))
+    starting = Suggester(StudyPosterior(untrained.restricted_to(X), None))
     seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
     searched = (X, values, n_trials)
     return {

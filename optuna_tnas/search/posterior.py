@@ -63,8 +63,8 @@ class StudyPosterior:
         surrogate: The meta-learned or untrained surrogate.
         dataset: The data set that is searched on, if known.
         acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
-        constraints: Limits that are known before training.
-        cheap: Objectives that are known without training.
+        constraints: Limits that are known before training; none unless given.
+        cheap: Objectives that are known without training; none unless given.
         known: Features that are known before training, if there are some.
         learns_from_unfinished: Whether the reports of pruned and running trials count, where the
             model of a study takes them.
@@ -74,20 +74,20 @@ class StudyPosterior:
         self,
         surrogate: MetaSurrogate,
         dataset: DatasetSample | None,
-        acquisition: AcquisitionName,
-        constraints: KnownConstraints,
-        cheap: CheapObjectives,
-        known: KnownFeatures | None,
-        learns_from_unfinished: bool,
+        acquisition: AcquisitionName = "qei",
+        constraints: KnownConstraints | None = None,
+        cheap: CheapObjectives | None = None,
+        known: KnownFeatures | None = None,
+        learns_from_unfinished: bool = True,
     ) -> None:
         self.surrogate = surrogate
         self.dataset = dataset
         self.acquisition_name: AcquisitionName = acquisition
-        self.constraints = constraints
-        self.cheap = cheap
+        self.constraints = constraints or KnownConstraints(surrogate.space)
+        self.cheap = cheap or CheapObjectives(surrogate.space)
         self._known_features = known
-        self.helped = HelpedMetrics(surrogate, cheap.names)
-        self.several = SeveralObjectives(self.helped, cheap)
+        self.helped = HelpedMetrics(surrogate, self.cheap.names)
+        self.several = SeveralObjectives(self.helped, self.cheap)
         considered = learns_from_unfinished and surrogate.config.learns_from_unfinished
         self._unfinished = UnfinishedTrials(considered, surrogate.agreement)
         self._searches: dict[str, Search] = {}

@@ -8,12 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
-from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import Ranking
-from optuna_tnas.search.cheap import CheapObjectives
-from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.explanation import Phase
 from optuna_tnas.search.feasible import draw
 from optuna_tnas.search.fixed import agrees
@@ -28,7 +24,6 @@ from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.spaces.rows import best
 from optuna_tnas.spaces.rows import without
 from optuna_tnas.studies.observations import Observations
-from optuna_tnas.surrogate.known_features import KnownFeatures
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.outcomes import unit_of
 from optuna_tnas.surrogate.start import start_size
@@ -56,43 +51,19 @@ class Suggester:
     """Suggests architectures of one space for one data set.
 
     Args:
-        surrogate: The meta-learned or untrained surrogate.
-        dataset: The data set that is searched on, if known.
-        acquisition: ``"qei"``, ``"qlogei"`` or ``"ucb"``.
-        constraints: Limits that are known before training; none unless given.
-        cheap: Objectives that are known without training; none unless given.
-        known: Features that are known before training, if there are some.
+        posterior: What the surrogate says of them.
         n_startup_trials: Instead of the surrogate's ``n_warm_start``, if given.
-        learns_from_unfinished: Whether the reports of pruned and running trials count, where the
-            model of a study takes them.
     """
 
-    def __init__(
-        self,
-        surrogate: MetaSurrogate,
-        dataset: DatasetSample | None,
-        acquisition: AcquisitionName = "qei",
-        constraints: KnownConstraints | None = None,
-        cheap: CheapObjectives | None = None,
-        known: KnownFeatures | None = None,
-        n_startup_trials: int | None = None,
-        learns_from_unfinished: bool = True,
-    ) -> None:
-        self.surrogate = surrogate
-        self.dataset = dataset
-        self.constraints = constraints or KnownConstraints(surrogate.space)
-        self.cheap = cheap or CheapObjectives(surrogate.space)
-        self.posterior = StudyPosterior(
-            surrogate,
-            dataset,
-            acquisition,
-            self.constraints,
-            self.cheap,
-            known,
-            learns_from_unfinished,
-        )
+    def __init__(self, posterior: StudyPosterior, n_startup_trials: int | None = None) -> None:
+        self.posterior = posterior
         self._n_startup_trials = n_startup_trials
         self._n_starts: dict[int, int] = {}  # by the metric's position
+
+    @property
+    def surrogate(self) -> MetaSurrogate:
+        """The meta-learned or untrained surrogate."""
+        return self.posterior.surrogate
 
     @property
     def _n_startup(self) -> int:
@@ -287,13 +258,15 @@ class Suggester:
         elif self.surrogate.past is not None:  # they are good by what is no objective here
             known = known[:0]
         known = known[agrees(space, known, fixed)]
-        return without(known[self.constraints.under(fixed).feasible(known)], study.avoided)
+        return without(
+            known[self.posterior.constraints.under(fixed).feasible(known)], study.avoided
+        )
 
     def _random(
         self, space: SearchSpace, study: Observations, fixed: Fixed, rng: np.random.Generator
     ) -> np.ndarray:
         """Draw a random row that is feasible, a new one if there is any among 256."""
-        constraints, known = self.constraints.under(fixed), study.avoided
+        constraints, known = self.posterior.constraints.under(fixed), study.avoided
         drawn = draw(space, constraints, 256, known, known, fixed, rng)
         new = without(drawn, study.avoided)
         return np.asarray((new if len(new) else drawn)[0])

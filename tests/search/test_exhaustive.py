@@ -13,22 +13,9 @@ from optuna_tnas.search.evolution import EvolutionarySearch
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.exhaustive import KeptCorrelations
 from optuna_tnas.search.exhaustive import TableInputs
-from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.kernels import FeatureInputs
 from tests.search.cases import Case
-
-
-def test_listed_spaces_are_scored_whole_and_others_searched(
-    small: Case, mobilenetv3_case: Case
-) -> None:
-    assert isinstance(
-        Suggester(small.surrogate, None).posterior.search(small.space), ExhaustiveSearch
-    )
-    assert isinstance(
-        Suggester(mobilenetv3_case.surrogate, None).posterior.search(mobilenetv3_case.space),
-        EvolutionarySearch,
-    )
 
 
 def test_inputs_are_looked_up(small: Case, conditional: Case) -> None:

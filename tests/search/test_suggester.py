@@ -12,6 +12,7 @@ import torch
 
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
 from optuna_tnas.search.informative import informative
+from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import StudyGP
@@ -20,6 +21,10 @@ from optuna_tnas.surrogate.past import PastStudies
 
 
 WARM_START = np.array([[1, 2, 3], [3, 3, 3], [0, 1, 2], [2, 2, 2], [1, 1, 1], [3, 2, 1]])
+
+
+def suggester_of(surrogate: MetaSurrogate, *args: Any) -> Suggester:
+    return Suggester(StudyPosterior(surrogate, None, *args))
 
 
 @pytest.fixture
@@ -43,7 +48,7 @@ def rng() -> np.random.Generator:
 
 
 def test_begins_with_the_warm_start_in_order(surrogate: MetaSurrogate) -> None:
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     for n in range(5):
         assert (suggester.suggest(study(WARM_START[:n]), {}, rng()) == WARM_START[n]).all()
 
@@ -52,12 +57,12 @@ def test_warm_start_ends_after_the_configured_number(surrogate: MetaSurrogate) -
     assert surrogate.config.n_warm_start == 5
     others = np.array([[0, 0, 1], [0, 0, 2], [0, 0, 3], [0, 3, 0], [0, 2, 0]])
     y = np.array([0.0, 0.0, 0.0, 0.0, 1.0])
-    rows = [Suggester(surrogate, None).suggest(study(others, s * y), {}, rng()) for s in (1, -1)]
+    rows = [suggester_of(surrogate).suggest(study(others, s * y), {}, rng()) for s in (1, -1)]
     assert (rows[0] != rows[1]).any()  # so it is the values that decide
 
 
 def test_running_trials_take_their_share_of_the_warm_start(surrogate: MetaSurrogate) -> None:
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     for n in range(6):  # none completed yet: nothing but the warm start is known
         row = suggester.suggest(study([], pending=WARM_START[:n]), {}, rng())
         assert (row == WARM_START[n]).all()
@@ -90,17 +95,17 @@ def divided(informed: MetaSurrogate) -> MetaSurrogate:
 
 def test_begins_with_the_best_by_what_the_past_predicts(informed: MetaSurrogate) -> None:
     everything = informed.space.enumerate()
-    row = Suggester(informed, None).suggest(study([]), {}, rng())
+    row = suggester_of(informed).suggest(study([]), {}, rng())
     search = ExhaustiveSearch(informed.space, informed.study_model(None))
     predicted = [search.prior_mean(search.inputs(X), 0) for X in (row[None], everything)]
     assert predicted[0].item() == predicted[1].max().item()
     assert row.sum() >= 7
-    fixed = Suggester(informed, None).suggest(study([]), {0: 1}, rng())
+    fixed = suggester_of(informed).suggest(study([]), {0: 1}, rng())
     assert fixed[0] == 1 and fixed[1:].sum() >= 4
 
 
 def test_one_trial_is_enough_to_go_on_from(informed: MetaSurrogate) -> None:
-    suggester = Suggester(informed, None)
+    suggester = suggester_of(informed)
     X = np.array([[3, 3, 3]])
     row = suggester.suggest(study(X), {}, rng())
     assert (row != X[0]).any()
@@ -108,7 +113,7 @@ def test_one_trial_is_enough_to_go_on_from(informed: MetaSurrogate) -> None:
 
 
 def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurrogate) -> None:
-    suggester = Suggester(informed, None)
+    suggester = suggester_of(informed)
     first = suggester.suggest(study([]), {}, rng())
     second = suggester.suggest(study([], pending=first), {}, rng())
     assert (second == informed.warm_starts[0][1]).all()
@@ -119,7 +124,7 @@ def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurro
 def test_studies_that_disagree_are_covered_before_the_trials_decide(
     divided: MetaSurrogate,
 ) -> None:
-    suggester = Suggester(divided, None)
+    suggester = suggester_of(divided)
     X = np.array([[3, 2, 3]])
     assert suggester.suggest(study(X), {}, rng()).tolist() == [0, 0, 1]
     assert suggester.suggest(study(X), {0: 3}, rng()).tolist() == [3, 3, 3]  # new, and agrees
@@ -130,14 +135,14 @@ def test_studies_that_disagree_are_covered_before_the_trials_decide(
 
 def test_no_more_are_tried_than_configured(divided: MetaSurrogate) -> None:
     divided.config = replace(divided.config, n_warm_start=1)
-    row = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
+    row = suggester_of(divided).suggest(study([[3, 2, 3]]), {}, rng())
     divided.warm_starts = (divided.warm_starts[0][:0],)
-    without = Suggester(divided, None).suggest(study([[3, 2, 3]]), {}, rng())
+    without = suggester_of(divided).suggest(study([[3, 2, 3]]), {}, rng())
     assert row.tolist() == without.tolist() != [0, 0, 1]
 
 
 def test_a_past_that_is_wrong_does_not_stop_the_search(informed: MetaSurrogate) -> None:
-    suggester = Suggester(informed, None)
+    suggester = suggester_of(informed)
     X = WARM_START[:0]
     for _ in range(25):
         row = suggester.suggest(study(X, -X.sum(axis=1).astype(float)), {}, rng())
@@ -147,19 +152,19 @@ def test_a_past_that_is_wrong_does_not_stop_the_search(informed: MetaSurrogate) 
 
 def test_begins_at_random_when_nothing_was_learned(surrogate: MetaSurrogate) -> None:
     surrogate.warm_starts = (WARM_START[:0],)
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     rows = {tuple(suggester.suggest(study([]), {}, np.random.default_rng(i))) for i in range(30)}
     assert len(rows) > 15
 
 
 def test_first_ones_have_the_fixed_choices(surrogate: MetaSurrogate) -> None:
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     assert suggester.suggest(study([]), {0: 3}, rng()).tolist() == [3, 3, 3]
     assert suggester.suggest(study([]), {0: 0, 1: 0}, rng())[:2].tolist() == [0, 0]
 
 
 def test_suggests_nothing_twice_until_the_space_is_exhausted(surrogate: MetaSurrogate) -> None:
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     X = np.random.default_rng(0).permutation(surrogate.space.enumerate())[:48]
     for i in range(16):
         row = suggester.suggest(study(X), {}, np.random.default_rng(i))
@@ -170,7 +175,7 @@ def test_suggests_nothing_twice_until_the_space_is_exhausted(surrogate: MetaSurr
 
 
 def test_running_ones_are_neither_repeated_nor_ignored(surrogate: MetaSurrogate) -> None:
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     X = surrogate.space.enumerate()[::9]
     running = np.empty((0, 3), dtype=np.int64)
     for _ in range(10):
@@ -181,7 +186,7 @@ def test_running_ones_are_neither_repeated_nor_ignored(surrogate: MetaSurrogate)
 
 def test_running_ones_count_for_more_than_not_being_repeated(surrogate: MetaSurrogate) -> None:
     """They are likely to find what is near them, so it is better to look elsewhere."""
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     differs = []
     for seed in range(6):
         X = np.random.default_rng(seed).permutation(surrogate.space.enumerate())[:8]
@@ -196,13 +201,13 @@ def test_running_ones_count_for_more_than_not_being_repeated(surrogate: MetaSurr
 def test_values_of_any_kind_are_survived(surrogate: MetaSurrogate, worst: float) -> None:
     X = surrogate.space.enumerate()[::6]
     for y in (np.full(len(X), 0.5), np.r_[worst, X.sum(axis=1)[1:]], np.full(len(X), worst)):
-        assert Suggester(surrogate, None).suggest(study(X, y), {}, rng()).shape == (3,)
+        assert suggester_of(surrogate).suggest(study(X, y), {}, rng()).shape == (3,)
 
 
 def test_only_the_order_and_ratio_of_values_matter(surrogate: MetaSurrogate) -> None:
     X = surrogate.space.enumerate()[::6]
     y = X.sum(axis=1) + 0.1 * X[:, 0]
-    rows = [Suggester(surrogate, None).suggest(study(X, v), {}, rng()) for v in (y, 256 * y + 64)]
+    rows = [suggester_of(surrogate).suggest(study(X, v), {}, rng()) for v in (y, 256 * y + 64)]
     assert (rows[0] == rows[1]).all()
 
 
@@ -210,7 +215,7 @@ def test_only_the_order_and_ratio_of_values_matter(surrogate: MetaSurrogate) -> 
 def test_search_finds_what_is_best(surrogate: MetaSurrogate, acquisition: str) -> None:
     """An additive objective over 64 cells, in a third as many trials."""
     surrogate.warm_starts = (WARM_START[:0],)
-    suggester = Suggester(surrogate, None, acquisition)  # type: ignore[arg-type]
+    suggester = suggester_of(surrogate, acquisition)
     X = WARM_START[:0]
     for i in range(20):
         row = suggester.suggest(study(X), {}, np.random.default_rng(i))
@@ -221,8 +226,7 @@ def test_search_finds_what_is_best(surrogate: MetaSurrogate, acquisition: str) -
 def test_same_generator_same_suggestion(surrogate: MetaSurrogate) -> None:
     X = surrogate.space.enumerate()[::6]
     rows = [
-        Suggester(surrogate, None).suggest(study(X, pending=[1, 1, 1]), {}, rng())
-        for _ in range(2)
+        suggester_of(surrogate).suggest(study(X, pending=[1, 1, 1]), {}, rng()) for _ in range(2)
     ]
     assert (rows[0] == rows[1]).all()
 
@@ -250,7 +254,7 @@ def test_a_suggestion_beside_hundreds_of_running_trials_stays_cheap(
 
     monkeypatch.setattr(StudyGP, "given", given)
     known = Observations(X, X.sum(axis=1).astype(float), running, rows)
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     row = suggester.suggest(known, {}, rng())
     assert row.tobytes() not in {other.tobytes() for other in rows}
     assert seen
@@ -266,7 +270,7 @@ def test_a_long_study_is_fitted_to_the_informative_trials(
 ) -> None:
     X = surrogate.space.sample(300, np.random.default_rng(0))
     y = X.sum(axis=1) + np.random.default_rng(1).standard_normal(300)
-    suggester = Suggester(surrogate, None)
+    suggester = suggester_of(surrogate)
     fitted: list[np.ndarray] = []
     real = ExhaustiveSearch.fit
 

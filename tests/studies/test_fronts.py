@@ -7,8 +7,6 @@ import pytest
 
 from optuna_tnas.studies.fronts import fronts
 from optuna_tnas.studies.fronts import non_dominated
-from optuna_tnas.studies.observations import Metric
-from optuna_tnas.studies.observations import Observations
 
 
 def dominates(a: np.ndarray, b: np.ndarray) -> bool:
@@ -56,13 +54,3 @@ def test_of_many_trials_only_the_best_are_told_apart() -> None:
     ranks, _ = fronts(Y)
     assert (ranks[::-1][:512] == -np.arange(512)).all()
     assert (ranks[: n - 512] == -n).all()
-
-
-def test_merit_puts_feasible_trials_first_then_the_front() -> None:
-    y = np.array([[1.0, 1], [2, 2], [0, 3], [9, 9]])
-    X = np.arange(4)[:, None]
-    limit = {"c": np.array([0.0, -1, 0, 5])}
-    metrics = [Metric(None, 1.0), Metric(None, -1.0)]
-    merit = Observations(X, y, X[:0], X, limit, metrics).merit
-    assert np.argsort(-merit)[:2].tolist() in ([1, 2], [2, 1])
-    assert np.argsort(-merit)[2:].tolist() == [0, 3]

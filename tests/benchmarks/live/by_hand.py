@@ -33,14 +33,14 @@ def training(dataset: str, of: Cell, seed: int) -> Record:
     }
 
 
+def _described(dataset: str, method: str) -> Record:
+    return {"kind": "search", "dataset": dataset, "method": method, "seed": 0, "unit": 2.0}
+
+
 def search(dataset: str, method: str, steps: Sequence[tuple[Cell, float, float]]) -> Record:
     """Of cells, validation losses and CPU seconds."""
     return {
-        "kind": "search",
-        "dataset": dataset,
-        "method": method,
-        "seed": 0,
-        "unit": 2.0,
+        **_described(dataset, method),
         "meta_cpu_seconds": 30.0 if method == "tnas" else 0.0,
         "steps": [
             {
@@ -56,11 +56,7 @@ def search(dataset: str, method: str, steps: Sequence[tuple[Cell, float, float]]
 
 def one_shot(dataset: str, method: str, epochs: int, cells: Sequence[Cell]) -> Record:
     return {
-        "kind": "search",
-        "dataset": dataset,
-        "method": method,
-        "seed": 0,
-        "unit": 2.0,
+        **_described(dataset, method),
         "epochs": epochs,
         "cells": [list(c) for c in cells],
         "cpu_seconds": [18.0, 19.0],

@@ -127,7 +127,7 @@ def test_the_random_cells_are_different_networks(monkeypatch):
 
 
 def test_the_past_has_no_images_of_the_target(monkeypatch, tmp_path: Path):
-    history = past._history()
+    history = past.history()
     target = history.tasks[0].name
     leaks = {target: "it has the same name", history.tasks[1].name: "some of its images"}
     stored = type("Stored", (), {"images": None})

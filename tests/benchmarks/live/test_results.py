@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks.live.experiment import ANEW
 from benchmarks.live.results import Curve
+from benchmarks.live.results import incumbents
 from benchmarks.live.results import Results
 from tests.benchmarks.live.by_hand import A
 from tests.benchmarks.live.by_hand import B
@@ -14,9 +15,10 @@ from tests.benchmarks.live.by_hand import search
 
 
 def test_the_best_validation_loss_of_those_in_time_counts():
-    curve = Curve(search("one", "tnas", [(C, 0.7, 4.0), (B, 0.5, 6.0), (A, 0.3, 50.0)]))
+    record = search("one", "tnas", [(C, 0.7, 4.0), (B, 0.5, 6.0), (A, 0.3, 50.0)])
+    curve = Curve(record, incumbents(record["steps"]))
     assert [curve.at(budget).cell for budget in (1, 2, 3, 24, 25)] == [C, C, B, B, A]
-    assert (curve.at(24).units, curve.at(24).found, curve.at(24).n_cells) == (3, 3, 2)
+    assert (curve.at(24).units, curve.at(24).seconds, curve.at(24).n_cells) == (3, 6, 2)
     assert curve.changes() == [(2, C), (3, B), (25, A)]
 
 

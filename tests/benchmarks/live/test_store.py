@@ -14,11 +14,11 @@ def test_a_record_is_made_once(tmp_path: Path):
         made.append(1)
         return {"value": 0.1 + 0.2}
 
-    assert not store.known("a", "b", 3)
+    assert not store.known(("a", "b", 3))
     for _ in range(2):
         assert store.get(("a", "b", 3), make) == {"value": 0.1 + 0.2}
     assert len(made) == 1
-    assert store.known("a", "b", 3)
+    assert store.known(("a", "b", 3))
     assert Store(tmp_path / "new").records() == [{"value": 0.1 + 0.2}]
 
 
