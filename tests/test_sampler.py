@@ -39,6 +39,7 @@ from optuna_tnas import TNASSampler
 from optuna_tnas.errors import OptunaTNASError
 from optuna_tnas.errors import StudyError
 from optuna_tnas.search.exhaustive import ExhaustiveSearch
+from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import CellSpace
@@ -455,7 +456,7 @@ class _Overtaken(Suggester):
 def test_what_another_worker_completed_meanwhile_is_not_repeated():
     sampler = sampler_of(CELLS)
     study = optuna.create_study(sampler=sampler)
-    sampler._suggester = _Overtaken(MetaSurrogate(CELLS, SMALL), None)
+    sampler._suggester = _Overtaken(StudyPosterior(MetaSurrogate(CELLS, SMALL), None))
     sampler._suggester.study = study
     study.optimize(objective_of(CELLS), n_trials=1)
     assert len(study.trials) == n_different(study.trials, CELLS) == 2

@@ -27,6 +27,7 @@ import pytest
 from benchmarks import peers
 from benchmarks import run as module
 from benchmarks import tasks
+from benchmarks.common import networks
 from benchmarks.past_settings import PastSetting
 from benchmarks.peers import Setting
 from benchmarks.peers.variants import VARIANTS
@@ -258,14 +259,15 @@ def test_studies_are_the_other_tasks(
 
 MODULES = sorted(Path(peers.__file__).parent.glob("[!_]*.py"))
 HELPERS = sorted(Path(peers.__file__).parent.glob("_[a-z]*.py"))
+SHARED = Path(networks.__file__)
 
 
-@pytest.mark.parametrize("file", [*MODULES, *HELPERS], ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*MODULES, *HELPERS, SHARED], ids=lambda file: file.stem)
 def test_no_method_imports_the_tables(file: Path) -> None:
-    """Nor do the helpers, the modules with an underscore."""
+    """Nor do the helpers: the modules with an underscore and the one that tables use too."""
     imported = set(imports(file.read_text()))
     of_benchmarks = {name for name in imported if name.split(".")[0] == "benchmarks"}
-    assert all(name.startswith("benchmarks.peers") for name in of_benchmarks)
+    assert all(name.startswith(("benchmarks.peers", networks.__name__)) for name in of_benchmarks)
     assert not imported & {"os", "sys", "gc", "inspect", "importlib"}
 
 
