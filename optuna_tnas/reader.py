@@ -36,7 +36,7 @@ class StudyReader:
 
     Attributes:
         suggester: The sampler's.
-        finished: Finished trials that were read before.
+        settled: What was read of trials before.
         lock: Held while the suggester is at work.
         seed: The sampler's.
         n_retries: How often an architecture whose trials fail may come again.
@@ -44,7 +44,7 @@ class StudyReader:
     """
 
     suggester: Suggester
-    finished: SettledTrials
+    settled: SettledTrials
     lock: Lock
     seed: int
     n_retries: int
@@ -57,7 +57,7 @@ class StudyReader:
         others = trials.all_of(study)
         space = self._space_beside(others)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, others, space, self.finished)
+            data = trials.observe(study, others, space, self.settled)
             if len(data.X) == 0:
                 raise StudyError(
                     f"The study {study.study_name!r} has no completed trial with the parameters "
@@ -89,7 +89,7 @@ class StudyReader:
                 f"{list(space.distributions())} it has {sorted(choices.given(trial))}."
             )
         with self.lock, controlled_numerics():
-            data = trials.observe(study, before, space, self.finished, self.n_retries)
+            data = trials.observe(study, before, space, self.settled, self.n_retries)
             phase = self._phase(trial, data, space)
             acquisition = self.suggester.posterior.acquisition(data, space)
             value = self.suggester.posterior.value(row, space, acquisition)
@@ -164,7 +164,7 @@ class StudyReader:
         """Compare rows with the best new one; None if no trial is completed and feasible."""
         number, step = (0, 0) if trial is None else (trial.number, trial.last_step or 0)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, others, space, self.finished, self.n_retries)
+            data = trials.observe(study, others, space, self.settled, self.n_retries)
             if len(data.X) == 0 or not data.feasible.any():
                 return None
             rng = np.random.default_rng([self.seed, number, step])
@@ -174,7 +174,7 @@ class StudyReader:
         """Estimate the standard deviation of the noise of some of a study's trials."""
         space = self._space_beside(others)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, others, space, self.finished)
+            data = trials.observe(study, others, space, self.settled)
             return self.suggester.posterior.noise(data, space) if len(data.X) else None
 
     def source_weights(self, study: Study) -> dict[str, float]:
@@ -183,7 +183,7 @@ class StudyReader:
         others = trials.all_of(study)
         space = self._space_beside(others)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, others, space, self.finished)
+            data = trials.observe(study, others, space, self.settled)
             return self.suggester.posterior.sources(data, space)
 
     def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:

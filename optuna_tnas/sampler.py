@@ -181,7 +181,7 @@ class TNASSampler(BaseSampler):
         self._allow_repeats = allow_repeats
         self._explain_trials = explain_trials
         self._n_retries = _retries(failed_trials)
-        self._finished = SettledTrials()
+        self._settled = SettledTrials()
         self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
         self._lock = Lock()
 
@@ -221,12 +221,12 @@ class TNASSampler(BaseSampler):
         return self._suggester.posterior.dataset
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_lock", "_finished", "_planned")
+        left_out = ("_lock", "_settled", "_planned")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
-        self._finished = SettledTrials()
+        self._settled = SettledTrials()
         self._planned = {}
         self._lock = Lock()
 
@@ -336,11 +336,12 @@ class TNASSampler(BaseSampler):
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
             with self._lock, controlled_numerics():
-                known = (self._finished, self._n_retries)
+                known = (self._settled, self._n_retries)
                 data = trials.read_study(study, space, trial, *known)
                 if self._allow_repeats:
                     data = replace(data, avoided=data.avoided[:0])
-                decision = self._suggester.decide(data, fixed, rng, space, share)
+                own = share * claims.share(data, trial)
+                decision = self._suggester.decide(data, fixed, rng, space, own)
                 row = decision.row
                 claims.claim(study, space, trial, row)
                 attributes = self._attributes(study, trial, space, data, decision)
@@ -512,7 +513,7 @@ class TNASSampler(BaseSampler):
         """What the sampler's model says of a study, beyond the methods here."""
         return StudyReader(
             self._suggester,
-            self._finished,
+            self._settled,
             self._lock,
             self._seed,
             self._n_retries,

@@ -12,6 +12,7 @@ from optuna.trial import TrialState
 
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies.choices import claim_key
+from optuna_tnas.studies.observations import Observations
 from optuna_tnas.studies.settled import SettledTrials
 from optuna_tnas.studies.trials import may_come_again
 from optuna_tnas.studies.trials import others_of
@@ -27,12 +28,27 @@ def claim(study: Study, space: SearchSpace, trial: FrozenTrial, row: np.ndarray)
     study._storage.set_trial_system_attr(trial._trial_id, claim_key(space), row.tolist())
 
 
+def share(data: Observations, trial: FrozenTrial) -> float:
+    """Tell of which share of the candidates a trial chooses, so as to part from others.
+
+    Older trials of which nothing is known choose at this moment, from the same observations. The
+    k-th of those who choose together takes the best of a share of 1 / k: the best ones go to
+    different trials mostly, and the first chooses freely.
+
+    A worker that died before its trial's first parameter would seem to choose forever. So only
+    as many trials back are counted as are running.
+    """
+    n_running = len(data.pending) + len(data.choosing)
+    recent = range(trial.number - n_running - 1, trial.number)
+    return 1 / (1 + sum(number in recent for number in data.choosing))
+
+
 def give_way(
     study: Study,
     space: SearchSpace,
     trial: FrozenTrial,
     row: np.ndarray,
-    finished: SettledTrials | None = None,
+    settled: SettledTrials | None = None,
     n_retries: int = 0,
 ) -> int:
     """Withdraw the claim unless the architecture is this trial's alone.
@@ -46,8 +62,8 @@ def give_way(
         How many other trials have the architecture; 0 if the claim stands.
     """
     deadline = time.monotonic() + _PATIENCE
-    finished = finished or SettledTrials()
-    while rivals := _rivals(study, space, trial, row, finished, n_retries):
+    settled = settled or SettledTrials()
+    while rivals := _rivals(study, space, trial, row, settled, n_retries):
         prevails = any(_decided(t, space) or t.number < trial.number for t in rivals)
         if prevails or time.monotonic() > deadline:
             study._storage.set_trial_system_attr(trial._trial_id, claim_key(space), None)
@@ -61,13 +77,13 @@ def _rivals(
     space: SearchSpace,
     trial: FrozenTrial,
     row: np.ndarray,
-    finished: SettledTrials,
+    settled: SettledTrials,
     n_retries: int,
 ) -> list[FrozenTrial]:
     """Find the other trials with the same architecture, but for those that may come again."""
     wanted = row.tolist()
     others = others_of(study, trial)
-    rows = finished.architectures(study, others, space)
+    rows = settled.architectures(study, others, space)
     again = may_come_again(others, rows, n_retries)
     same = [
         other is not None and not comes and other.tolist() == wanted

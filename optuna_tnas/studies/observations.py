@@ -41,6 +41,7 @@ class Observations:
         metrics: The objectives if there are several; empty if there is one.
         objective: The only objective's name, if it has one.
         curves: What trials reported while they trained; None if no unfinished one did.
+        choosing: Numbers of the running trials of which nothing is known yet.
     """
 
     X: np.ndarray
@@ -51,6 +52,7 @@ class Observations:
     metrics: Sequence[Metric] = ()
     objective: str | None = None
     curves: Curves | None = None
+    choosing: Sequence[int] = ()
 
     @property
     def names(self) -> list[str | None]:

@@ -33,7 +33,7 @@ def read_study(
     study: Study,
     space: SearchSpace,
     current: FrozenTrial | None,
-    finished: SettledTrials | None = None,
+    settled: SettledTrials | None = None,
     n_retries: int = 0,
 ) -> Observations:
     """Read every architecture of the study but the current trial's.
@@ -46,25 +46,25 @@ def read_study(
         study: The study.
         space: The search space.
         current: The trial that an architecture is wanted for, if there is one.
-        finished: What is known of finished trials.
+        settled: What was read of trials before.
         n_retries: How often an architecture whose trials fail may come again.
 
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
     """
-    return observe(study, others_of(study, current), space, finished, n_retries)
+    return observe(study, others_of(study, current), space, settled, n_retries)
 
 
 def observe(
     study: Study,
     others: Sequence[FrozenTrial],
     space: SearchSpace,
-    finished: SettledTrials | None = None,
+    settled: SettledTrials | None = None,
     n_retries: int = 0,
 ) -> Observations:
     """Convert some of a study's trials; see :func:`read_study`."""
-    finished = finished or SettledTrials()
-    rows = finished.architectures(study, others, space)
+    settled = settled or SettledTrials()
+    rows = settled.architectures(study, others, space)
     # No pairs: tens of thousands of tuples would have the garbage collector go through it all.
     known = [row is not None for row in rows]
     completed = [t.state == TrialState.COMPLETE for t in others]
@@ -79,11 +79,18 @@ def observe(
         y=values(study, observations) if one else all_values(observations, metrics),
         pending=_stack(compress(rows, map(and_, known, running)), space),
         avoided=_stack(compress(rows, map(and_, known, closed)), space),
-        constraints=finished.constraints(study, observations),
+        constraints=settled.constraints(study, observations),
         metrics=() if one else metrics,
         objective=metrics[0].name if one else None,
-        curves=_curves(study, others, rows, observations, space, finished) if one else None,
+        curves=_curves(study, others, rows, observations, space, settled) if one else None,
+        choosing=[
+            t.number for t, k in zip(others, known, strict=True) if not k and _says_nothing(t)
+        ],
     )
+
+
+def _says_nothing(trial: FrozenTrial) -> bool:
+    return trial.state == TrialState.RUNNING and not trial.params
 
 
 def _curves(
@@ -92,7 +99,7 @@ def _curves(
     rows: Sequence[np.ndarray | None],
     completed: Sequence[FrozenTrial],
     space: SearchSpace,
-    finished: SettledTrials,
+    settled: SettledTrials,
 ) -> Curves | None:
     """Read the learning curves of a study; None if no unfinished trial reported anything."""
     told = [
@@ -101,11 +108,11 @@ def _curves(
     ]
     if not any(told):
         return None
-    unfinished = finished.curves(study, [*compress(trials, told)])
+    unfinished = settled.curves(study, [*compress(trials, told)])
     return Curves(
         X=_stack(compress(rows, told), space),
         unfinished=[curve for curve in unfinished if curve is not None],
-        completed=finished.curves(study, completed),
+        completed=settled.curves(study, completed),
     )
 
 

@@ -217,6 +217,8 @@ def weighted_correlations(
 ) -> Tensor:
     """Compute ``R(x1, x2) weights`` by parts of ``R`` that stay in the processor's cache.
 
+    In single precision, which halves the time, of differences to the middle of ``x2``.
+
     Args:
         correlation: Of squared distances.
         x1: ``n x d``.
@@ -224,11 +226,15 @@ def weighted_correlations(
         weights: ``m x W``.
 
     Returns:
-        ``n x W``.
+        ``n x W`` float64, with errors of about 1e-7 times the sum of the weights' magnitudes and
+        the squared norms of the differences.
     """
-    left, right = _factors(x1, x2)
+    center = x2.mean(dim=0)
+    left, right = _factors((x1 - center).float(), (x2 - center).float())
+    weights = weights.float()
     parts = left.split(max(1, _MAX_CACHED // max(1, len(x2))))
-    return torch.cat([correlation((rows @ right.mT).clamp_min_(0)) @ weights for rows in parts])
+    sums = [correlation((rows @ right.mT).clamp_min_(0)) @ weights for rows in parts]
+    return torch.cat(sums).double()
 
 
 def matern(squared: Tensor) -> Tensor:

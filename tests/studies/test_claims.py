@@ -142,3 +142,22 @@ def test_claims_of_another_spaces_search_are_ignored(first, second, suggested):
     assert not claims.give_way(study, second, later, row)
     _, last = running(study)
     assert np.array_equal(trials.read_study(study, second, last).pending, [row])
+
+
+def test_each_of_those_that_choose_together_has_a_smaller_share() -> None:
+    study = optuna.create_study()
+    choosing = [running(study)[1] for _ in range(4)]
+    data = [trials.read_study(study, SPACE, trial) for trial in choosing]
+    shares = [claims.share(d, t) for d, t in zip(data, choosing, strict=True)]
+    assert shares == [1, 1 / 2, 1 / 3, 1 / 4]
+    claims.claim(study, SPACE, choosing[1], ROWS[0])
+    assert claims.share(trials.read_study(study, SPACE, choosing[3]), choosing[3]) == 1 / 3
+
+
+def test_a_trial_of_a_dead_worker_takes_no_share_for_long() -> None:
+    study = optuna.create_study()
+    running(study)
+    for row in ROWS:
+        add(study, row, TrialState.COMPLETE, 0.0)
+    current = running(study)[1]
+    assert claims.share(trials.read_study(study, SPACE, current), current) == 1

@@ -14,7 +14,7 @@ from tests.studies.small_study import SPACE
 
 
 def test_what_is_kept_reads_as_anew_whatever_a_trial_does_next():
-    study, finished = optuna.create_study(), SettledTrials()
+    study, settled = optuna.create_study(), SettledTrials()
     trial, current = running(study)
     steps: list[Callable[[], object]] = [
         lambda: claims.claim(study, SPACE, current, ROWS[1]),
@@ -27,7 +27,7 @@ def test_what_is_kept_reads_as_anew_whatever_a_trial_does_next():
     ]
     for step in steps:
         step()
-        kept = trials.read_study(study, SPACE, None, finished)
+        kept = trials.read_study(study, SPACE, None, settled)
         anew = trials.read_study(study, SPACE, None)
         for name in ("X", "y", "pending", "avoided"):
             np.testing.assert_array_equal(getattr(kept, name), getattr(anew, name))

@@ -59,9 +59,9 @@ def test_constraints_of_completed_trials_are_read_by_name():
             trial.set_constraint(name, value)
         study.tell(trial, float(row.sum()))
     study.ask().set_constraint("of a running trial", 1.0)
-    finished, current = SettledTrials(), running(study)[1]
+    settled, current = SettledTrials(), running(study)[1]
     for _ in range(2):  # read, and kept
-        found = trials.read_study(study, SPACE, current, finished).constraints
+        found = trials.read_study(study, SPACE, current, settled).constraints
         assert list(found) == ["MB", "ms"]
         np.testing.assert_array_equal(found["ms"], [2.0, np.nan, 0.0])
         np.testing.assert_array_equal(found["MB"], [np.nan, np.nan, -1.0])
@@ -104,3 +104,16 @@ def test_a_claim_is_pending_until_the_trial_ends_without_it():
     assert np.array_equal(read(study).pending, ROWS[[4]])
     study.tell(trial, state=TrialState.FAIL)
     assert len(read(study).avoided) == 0
+
+
+def test_running_trials_choose_until_anything_is_known_of_them() -> None:
+    study = optuna.create_study()
+    silent = running(study)[1]
+    claims.claim(study, SPACE, running(study)[1], ROWS[0])
+    running(study)[0].suggest_float("lr", 0, 1)
+    study.enqueue_trial(SPACE.decode(ROWS[1]))
+    running(study)
+    late, current = running(study)[1], running(study)[1]
+    add(study, ROWS[2], TrialState.FAIL)
+    choosing = trials.read_study(study, SPACE, current).choosing
+    assert [*choosing] == [silent.number, late.number]

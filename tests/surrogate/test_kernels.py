@@ -17,6 +17,7 @@ import torch
 from torch import nn
 from torch import Tensor
 
+from optuna_tnas.surrogate import kernels
 from optuna_tnas.surrogate.blocks import Blocks
 from optuna_tnas.surrogate.kernels import DeepKernel
 from optuna_tnas.surrogate.kernels import FeatureInputs
@@ -24,6 +25,7 @@ from optuna_tnas.surrogate.kernels import gaussian
 from optuna_tnas.surrogate.kernels import matern
 from optuna_tnas.surrogate.kernels import squared_distance
 from optuna_tnas.surrogate.kernels import TransferKernel
+from optuna_tnas.surrogate.kernels import weighted_correlations
 
 
 class _Waves(nn.Module):
@@ -182,3 +184,17 @@ def test_correlations_are_gpytorchs_kernels_of_distances() -> None:
         expected = theirs.double().initialize(lengthscale=1.0)(x, other).to_dense()
         torch.testing.assert_close(ours(squared.clone()), expected)
     assert (squared_distance(x, x).diagonal() >= 0).all()
+
+
+@pytest.mark.parametrize("offset", [0.0, 1000.0])
+def test_weighted_correlations_are_a_product_with_the_correlations(
+    offset: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Far from the origin too, where squares are too large for single precision."""
+    monkeypatch.setattr(kernels, "_MAX_CACHED", 20)
+    x, other = (torch.randn(n, 3, dtype=torch.double) + offset for n in (9, 5))
+    weights = torch.randn(5, 2, dtype=torch.double)
+    for correlation in (matern, gaussian):
+        expected = correlation(torch.cdist(x, other).square()) @ weights
+        found = weighted_correlations(correlation, x, other, weights)
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
