@@ -9,13 +9,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 from typing import Literal
-import zlib
 
 import numpy as np
 from optuna.distributions import BaseDistribution
 from optuna.logging import get_logger
 from optuna.samplers import BaseSampler
-from optuna.samplers import RandomSampler
 from optuna.study import Study
 from optuna.trial import FrozenTrial
 from optuna.trial import TrialState
@@ -39,17 +37,15 @@ from optuna_tnas.search.posterior import StudyPosterior
 from optuna_tnas.search.suggester import Decision
 from optuna_tnas.search.suggester import Suggester
 from optuna_tnas.spaces import Space
-from optuna_tnas.spaces.hyperparameters import compatible
-from optuna_tnas.spaces.hyperparameters import coordinate
 from optuna_tnas.spaces.hyperparameters import Hyperparameters
 from optuna_tnas.spaces.hyperparameters import NONE
-from optuna_tnas.spaces.hyperparameters import value
 from optuna_tnas.spaces.joint import JointSpace
 from optuna_tnas.spaces.joint import SearchSpace
 from optuna_tnas.studies import choices
 from optuna_tnas.studies import claims
 from optuna_tnas.studies import trials
 from optuna_tnas.studies import values
+from optuna_tnas.studies.independent import IndependentParameters
 from optuna_tnas.studies.observations import Observations
 from optuna_tnas.studies.settled import SettledTrials
 from optuna_tnas.surrogate.known_features import ArchitectureFeatures
@@ -64,13 +60,6 @@ _logger = get_logger(f"optuna.{__name__}")  # so that Optuna's verbosity and han
 _MAX_CLAIMS = 100
 # How often an architecture whose trials fail may come again, by ``failed_trials``.
 _N_RETRIES = {"avoid": 0, "retry": 2}
-# The words of Optuna's own samplers, and the reason.
-_INDEPENDENT = (
-    "The parameter `%s` in Trial#%d is sampled independently using `%s` instead of `TNASSampler`, "
-    "potentially degrading the optimization performance. This fallback happened because %s. You "
-    "can suppress this warning by setting `warn_independent_sampling` to `False` in the "
-    "constructor of `TNASSampler` if this independent sampling is intended behavior."
-)
 
 
 class TNASSampler(BaseSampler):
@@ -176,13 +165,16 @@ class TNASSampler(BaseSampler):
         )
         self._suggester = Suggester(posterior, n_startup_trials)
         self._seed = _entropy() if seed is None else _checked_count("seed", seed)
-        self._independent_sampler = independent_sampler
-        self._warn_independent_sampling = warn_independent_sampling
+        self._independent = IndependentParameters(
+            self._seed,
+            surrogate.past_hyperparameters,
+            independent_sampler,
+            _why_independent(surrogate) if warn_independent_sampling else None,
+        )
         self._allow_repeats = allow_repeats
         self._explain_trials = explain_trials
         self._n_retries = _retries(failed_trials)
         self._settled = SettledTrials()
-        self._planned: dict[int, dict[str, Any]] = {}  # of a study's first trials, by trial
         self._lock = Lock()
 
     @classmethod
@@ -221,13 +213,12 @@ class TNASSampler(BaseSampler):
         return self._suggester.posterior.dataset
 
     def __getstate__(self) -> dict[str, Any]:
-        left_out = ("_lock", "_settled", "_planned")
+        left_out = ("_lock", "_settled")
         return {name: value for name, value in vars(self).items() if name not in left_out}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._settled = SettledTrials()
-        self._planned = {}
         self._lock = Lock()
 
     def reseed_rng(self) -> None:
@@ -236,8 +227,8 @@ class TNASSampler(BaseSampler):
         Optuna asks for it between threads, so that they do not draw the same. Here each trial's
         number makes its draws differ, and the seed stays.
         """
-        if self._independent_sampler is not None:
-            self._independent_sampler.reseed_rng()
+        if self._independent.sampler is not None:
+            self._independent.sampler.reseed_rng()
 
     def infer_relative_search_space(
         self, study: Study, trial: FrozenTrial
@@ -271,8 +262,8 @@ class TNASSampler(BaseSampler):
             }
         space = self._search_space(search_space)
         row = self._claim(space, study, trial, self._fixed(space, study, trial, search_space))
-        if space is self.space and self._may_plan(study):
-            self._planned[trial._trial_id] = self._plan(row, study, trial)
+        if space is self.space and self._independent.may_plan(study):
+            self._independent.plan(trial, self._beside(row, study, trial))
         whole = space.decode(row, inactive=True)
         return {name: whole[name] for name in search_space}
 
@@ -292,12 +283,7 @@ class TNASSampler(BaseSampler):
                 f"{known}. It must be one of several; name them with study.set_metric_names."
             )
 
-    def _may_plan(self, study: Study) -> bool:
-        """Tell whether past studies had hyper-parameters, and this one may ask for them yet."""
-        past = self._suggester.surrogate.past_hyperparameters
-        return len(past) > 0 and not trials.any_finished(study)
-
-    def _plan(self, row: np.ndarray, study: Study, trial: FrozenTrial) -> dict[str, Any]:
+    def _beside(self, row: np.ndarray, study: Study, trial: FrozenTrial) -> Mapping[str, Any]:
         """Choose hyper-parameters that a new study may ask for."""
         with self._lock, controlled_numerics():
             rng = np.random.default_rng([self._seed, trial.number])
@@ -385,53 +371,7 @@ class TNASSampler(BaseSampler):
         param_distribution: BaseDistribution,
     ) -> Any:
         """A parameter that no earlier trial was asked for: as the past has it, or at random."""
-        if self._independent_sampler is None:
-            planned = self._planned_value(trial, param_name, param_distribution)
-            if planned is not None:
-                return planned
-        if self._warn_independent_sampling and trials.any_finished(study):
-            self._warn_of_independent_sampling(trial, param_name)
-        sampler = self._independent_sampler or self._random_sampler(trial, param_name)
-        return sampler.sample_independent(study, trial, param_name, param_distribution)
-
-    def _warn_of_independent_sampling(self, trial: FrozenTrial, name: str) -> None:
-        joint = self._suggester.surrogate.config.searches_hyperparameters
-        reason = (
-            "no other trial of the study was asked for it"
-            if joint
-            else "the preset `paper` has no hyper-parameters in its model"
-        )
-        used = type(self._independent_sampler or RandomSampler()).__name__
-        _logger.warning(_INDEPENDENT, name, trial.number, used, reason)
-
-    def _planned_value(
-        self, trial: FrozenTrial, name: str, distribution: BaseDistribution
-    ) -> Any | None:
-        """What the past suggests for a parameter that the study was not asked for before."""
-        past = self._suggester.surrogate.past_hyperparameters.distributions.get(name)
-        planned = self._planned.get(trial._trial_id, {})
-        if past is None or name not in planned:
-            return None
-        if not compatible(past, distribution):
-            _logger.warning(
-                "The parameter %r is %s in this study and %s in the past studies; what they say "
-                "of it is not used. Give it another name if it is another one.",
-                *(name, distribution, past),
-            )
-            return None
-        if _is_log(past) != _is_log(distribution):
-            _logger.warning(
-                "The parameter %r is %s in this study and %s in the past studies; what they say "
-                "of it is taken by its value, near values being alike on this study's scale.",
-                *(name, distribution, past),
-            )
-        place = coordinate(distribution, planned[name])
-        return None if np.isnan(place) else value(distribution, place)
-
-    def _random_sampler(self, trial: FrozenTrial, param_name: str) -> RandomSampler:
-        """A generator of its own for each value, so that a resumed study does not repeat."""
-        words = [self._seed, trial.number, zlib.crc32(param_name.encode())]
-        return RandomSampler(seed=int(np.random.default_rng(words).integers(1 << 32)))
+        return self._independent.sample(study, trial, param_name, param_distribution)
 
     def predict(
         self, study: Study, params: Sequence[Mapping[str, Any]]
@@ -527,8 +467,8 @@ class TNASSampler(BaseSampler):
         """
         if self._suggester.posterior.constraints.names:
             self._warn_if_violated(study, trial)
-        if self._independent_sampler is not None:
-            self._independent_sampler.before_trial(study, trial)
+        if self._independent.sampler is not None:
+            self._independent.sampler.before_trial(study, trial)
 
     def _warn_if_violated(self, study: Study, trial: FrozenTrial) -> None:
         """Look before the trial: Optuna asks for no suggestion where all parameters are fixed."""
@@ -554,14 +494,16 @@ class TNASSampler(BaseSampler):
         values: Sequence[float] | None,
     ) -> None:
         """Passed on to the independent sampler."""
-        self._planned.pop(trial._trial_id, None)
-        if self._independent_sampler is not None:
-            self._independent_sampler.after_trial(study, trial, state, values)
+        self._independent.forget(trial)
+        if self._independent.sampler is not None:
+            self._independent.sampler.after_trial(study, trial, state, values)
 
 
-def _is_log(distribution: BaseDistribution) -> bool:
-    """Tell whether a distribution is of numbers on the logarithmic scale."""
-    return bool(getattr(distribution, "log", False))
+def _why_independent(surrogate: MetaSurrogate) -> str:
+    """Tell why the model does not sample a parameter."""
+    if surrogate.config.searches_hyperparameters:
+        return "no other trial of the study was asked for it"
+    return "the preset `paper` has no hyper-parameters in its model"
 
 
 def _resolve(surrogate: MetaSurrogate | None, space: Space | None) -> MetaSurrogate:
