@@ -318,28 +318,43 @@ class TNASSampler(BaseSampler):
         self, space: SearchSpace, study: Study, trial: FrozenTrial, fixed: Fixed
     ) -> np.ndarray:
         """Choose an architecture that no other worker chooses at the same time."""
-        share = 1.0
+        share, known = 1.0, (self._settled, self._n_retries)
         for attempt in range(_MAX_CLAIMS):
             rng = np.random.default_rng([self._seed, trial.number, attempt])
-            with self._lock, controlled_numerics():
-                known = (self._settled, self._n_retries)
-                data = trials.read_study(study, space, trial, *known)
-                if self._allow_repeats:
-                    data = replace(data, avoided=data.avoided[:0])
-                own = share * claims.share(data, trial)
-                decision = self._suggester.decide(data, fixed, rng, space, own)
-                row = decision.row
-                claims.claim(study, space, trial, row)
-                attributes = self._attributes(study, trial, space, data, decision)
+            data, decision = self._choose(space, study, trial, fixed, rng, share)
             self._warn_if_unused(study, trial, len(data.X))
-            inevitable = self._allow_repeats or (data.avoided == row).all(axis=1).any()
-            n_rivals = 0 if inevitable else claims.give_way(study, space, trial, row, *known)
+            if self._allow_repeats or (data.avoided == decision.row).all(axis=1).any():
+                break  # it need not or cannot be this trial's alone
+            n_rivals = claims.give_way(study, space, trial, decision.row, *known)
             if n_rivals == 0:
                 break
             share /= 1 + n_rivals  # they choose again at the same time, and are to part
             _logger.debug("Trial %d: its choice %d is claimed already.", trial.number, attempt)
+        attributes = self._attributes(study, trial, space, data, decision)
         trials.write_attributes(study, trial, attributes)
-        return row
+        return decision.row
+
+    def _choose(
+        self,
+        space: SearchSpace,
+        study: Study,
+        trial: FrozenTrial,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        share: float,
+    ) -> tuple[Observations, Decision]:
+        """Choose an architecture of a share of the candidates, and claim it.
+
+        Threads do so one after the other, so that each sees the claims of those before it.
+        """
+        with self._lock, controlled_numerics():
+            data = trials.read_study(study, space, trial, self._settled, self._n_retries)
+            if self._allow_repeats:
+                data = replace(data, avoided=data.avoided[:0])
+            share *= claims.share(data, trial)
+            decision = self._suggester.decide(data, fixed, rng, space, share)
+            claims.claim(study, space, trial, decision.row)
+            return data, decision
 
     def _attributes(
         self,
@@ -352,7 +367,8 @@ class TNASSampler(BaseSampler):
         """Return what is written with a suggestion, if anything is."""
         if not self._explain_trials or data.metrics:
             return {}
-        return self.reader.explained(study, trial, space, data, decision).attributes
+        with self._lock, controlled_numerics():
+            return self.reader.explained(study, trial, space, data, decision).attributes
 
     def _warn_if_unused(self, study: Study, trial: FrozenTrial, n_known: int) -> None:
         if trial.number == 10 and n_known == 0:

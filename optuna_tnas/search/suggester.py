@@ -110,6 +110,8 @@ class Suggester:
         """
         space = space or self.surrogate.space
         phase, known = self.phase(study, fixed, rng, space)
+        if phase == "start" and share * len(known) < 1:
+            phase = "random"  # there are enough others to begin with those
         if phase == "start":
             return Decision(drawn(known, share, rng)[0], phase)
         if phase == "random":
