@@ -26,6 +26,7 @@ from optuna_tnas.surrogate.study_model import StudyModel
 
 
 _MAX_CACHED = 1 << 24  # pairs of a trial and a candidate, 16 bytes each
+_BLOCK = 1 << 16  # numbers of a table that stay in the processor's cache
 
 
 class TableInputs(FeatureInputs):
@@ -77,8 +78,8 @@ class TableInputs(FeatureInputs):
 class KeptCorrelations:
     """Correlations of trials with the whole table, which never change.
 
-    A trial's are computed by themselves: in a batch they would round otherwise in a search that
-    was resumed.
+    A trial's are a product of their own with each block of candidates: in a batch they would
+    round otherwise in a search that was resumed. One block serves all trials before the next.
 
     Args:
         parts: J blocks of a table of ``C`` candidates, ``C x d`` each, and what correlates
@@ -106,26 +107,36 @@ class KeptCorrelations:
         missing = len(self.positions) + len(positions) - self._rows.shape[1]
         if missing > 0:
             self._rows = torch.cat([self._rows, self._new_rows(missing + 16)], dim=1)
-        for position in positions:
-            self._rows[:, len(self.positions)] = self._row(position)
-            self.positions.append(position)
+        n = len(self.positions)
+        self._fill(range(n, n + len(positions)), positions)
+        self.positions += positions
 
     def _rebuild(self, positions: list[int]) -> None:
         """Reorder the rows, and compute those that are new."""
         known = {position: row for row, position in enumerate(self.positions)}
-        rows = self._new_rows(len(positions) + 16)
-        for i, position in enumerate(positions):
-            row = known.get(position)
-            rows[:, i] = self._row(position) if row is None else self._rows[:, row]
-        self._rows, self.positions = rows, positions
+        old, self._rows = self._rows, self._new_rows(len(positions) + 16)
+        self.positions = [*positions]
+        new = [i for i, position in enumerate(positions) if position not in known]
+        for i in {*range(len(positions))}.difference(new):
+            self._rows[:, i] = old[:, known[positions[i]]]
+        self._fill(new, [positions[i] for i in new])
 
-    def _row(self, position: int) -> Tensor:
-        """Correlations of one candidate with all: ``J x C``."""
-        rows = []
-        for part, lengths, correlation in self._parts:
-            squared = lengths + lengths[position] - 2 * part @ part[position]
-            rows.append(correlation(squared.clamp_min_(0)))
-        return torch.stack(rows)
+    def _fill(self, rows: Sequence[int], positions: Sequence[int]) -> None:
+        """Compute rows: correlations of these candidates with all."""
+        for j, (part, lengths, correlation) in enumerate(self._parts):
+            products = self._products(part, positions)
+            for row, position, product in zip(rows, positions, products, strict=True):
+                squared = lengths + lengths[position] - 2 * product
+                self._rows[j, row] = correlation(squared.clamp_min_(0))
+
+    def _products(self, part: Tensor, positions: Sequence[int]) -> Tensor:
+        """Multiply ``n`` rows of a ``C x d`` table with all: ``n x C``."""
+        mine, products = part[positions], part.new_empty(len(positions), len(part))
+        n = max(1, _BLOCK // part.shape[1])
+        for block, of_block in zip(part.split(n), products.split(n, dim=1), strict=True):
+            for vector, product in zip(mine, of_block, strict=True):
+                torch.mv(block, vector, out=product)
+        return products
 
     def _new_rows(self, n: int) -> Tensor:
         """Room for ``n`` rows: ``J x n x C``."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -117,7 +118,11 @@ def test_table_inputs_are_feature_inputs(history: str) -> None:
 
 
 @pytest.mark.parametrize("history", HISTORIES)
-def test_correlations_are_the_same_to_the_bit_whatever_came_before(history: str) -> None:
+@pytest.mark.parametrize("block", [1 << 16, 300])
+def test_correlations_are_the_same_to_the_bit_whatever_came_before(
+    history: str, block: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exhaustive, "_BLOCK", block)
     table = random_table(333)
     fresh, used = TableInputs(table, BLOCKS), TableInputs(table, BLOCKS)
     for before in HISTORIES[history]:
@@ -135,13 +140,13 @@ def test_correlations_are_the_same_to_the_bit_whatever_came_before(history: str)
 
 def test_a_trial_is_correlated_with_the_candidates_once(monkeypatch: pytest.MonkeyPatch) -> None:
     inputs, computed = TableInputs(random_table(), BLOCKS), []
-    row = KeptCorrelations._row
+    fill = KeptCorrelations._fill
 
-    def counting(self: KeptCorrelations, position: int) -> torch.Tensor:
-        computed.append(position)
-        return row(self, position)
+    def counting(self: KeptCorrelations, rows: Sequence[int], positions: Sequence[int]) -> None:
+        computed.extend(positions)
+        fill(self, rows, positions)
 
-    monkeypatch.setattr(KeptCorrelations, "_row", counting)
+    monkeypatch.setattr(KeptCorrelations, "_fill", counting)
     for n in range(1, 30):
         inputs.correlations(x_of(list(range(n))), inputs.positions)
     inputs.correlations(x_of(list(range(5, 25))), inputs.positions)
