@@ -40,6 +40,7 @@ class StudyReader:
         lock: Held while the suggester is at work.
         seed: The sampler's.
         n_retries: How often an architecture whose trials fail may come again.
+        learns_from_failures: Whether it is learned which architectures fail.
         allow_repeats: Whether an architecture may be suggested again.
     """
 
@@ -48,6 +49,7 @@ class StudyReader:
     lock: Lock
     seed: int
     n_retries: int
+    learns_from_failures: bool
     allow_repeats: bool
 
     def predict(
@@ -89,7 +91,7 @@ class StudyReader:
                 f"{list(space.distributions())} it has {sorted(choices.given(trial))}."
             )
         with self.lock, controlled_numerics():
-            data = trials.observe(study, before, space, self.settled, self.n_retries)
+            data = self._observed(study, before, space)
             phase = self._phase(trial, data, space)
             acquisition = self.suggester.posterior.acquisition(data, space)
             value = self.suggester.posterior.value(row, space, acquisition)
@@ -164,7 +166,7 @@ class StudyReader:
         """Compare rows with the best new one; None if no trial is completed and feasible."""
         number, step = (0, 0) if trial is None else (trial.number, trial.last_step or 0)
         with self.lock, controlled_numerics():
-            data = trials.observe(study, others, space, self.settled, self.n_retries)
+            data = self._observed(study, others, space)
             if len(data.X) == 0 or not data.feasible.any():
                 return None
             rng = np.random.default_rng([self.seed, number, step])
@@ -185,6 +187,13 @@ class StudyReader:
         with self.lock, controlled_numerics():
             data = trials.observe(study, others, space, self.settled)
             return self.suggester.posterior.sources(data, space)
+
+    def _observed(
+        self, study: Study, others: Sequence[FrozenTrial], space: SearchSpace
+    ) -> Observations:
+        """Convert some of a study's trials as a suggestion sees them."""
+        known = (self.settled, self.n_retries, self.learns_from_failures)
+        return trials.observe(study, others, space, *known)
 
     def _space_beside(self, others: Sequence[FrozenTrial]) -> SearchSpace:
         """Join the architectures with what some trials were asked beside them."""

@@ -59,7 +59,7 @@ _logger = get_logger(f"optuna.{__name__}")  # so that Optuna's verbosity and han
 # chooses among a smaller share of the candidates, at random, so that few meet again.
 _MAX_CLAIMS = 100
 # How often an architecture whose trials fail may come again, by ``failed_trials``.
-_N_RETRIES = {"avoid": 0, "retry": 2}
+_N_RETRIES = {"avoid": 0, "retry": 2, "model": 0}
 
 
 class TNASSampler(BaseSampler):
@@ -91,7 +91,8 @@ class TNASSampler(BaseSampler):
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
         failed_trials: ``"avoid"``: an architecture whose trial failed is not suggested again, as
             one that needs too much memory. ``"retry"``: it is until it has failed three times,
-            as on machines that are preempted.
+            as on machines that are preempted. ``"model"``: none whose trial failed, and where
+            trials fail is learned, so that others which probably fail are avoided, too.
         known_constraints: Limits known before training, by name: functions of an architecture's
             parameters (a dict such as ``trial.params``, of the space's parameters only) that are
             0 or less where the limit is met. Each is called once for an architecture. None that
@@ -134,7 +135,7 @@ class TNASSampler(BaseSampler):
         warn_independent_sampling: bool = True,
         n_startup_trials: int | None = None,
         allow_repeats: bool = False,
-        failed_trials: Literal["avoid", "retry"] = "avoid",
+        failed_trials: Literal["avoid", "retry", "model"] = "avoid",
         known_constraints: Mapping[str, KnownFunction] | None = None,
         cheap_objectives: Mapping[str, KnownFunction] | None = None,
         features: ArchitectureFeatures | None = None,
@@ -174,6 +175,7 @@ class TNASSampler(BaseSampler):
         self._allow_repeats = allow_repeats
         self._explain_trials = explain_trials
         self._n_retries = _retries(failed_trials)
+        self._learns_from_failures = failed_trials == "model"
         self._settled = SettledTrials()
         self._lock = Lock()
 
@@ -348,7 +350,8 @@ class TNASSampler(BaseSampler):
         Threads do so one after the other, so that each sees the claims of those before it.
         """
         with self._lock, controlled_numerics():
-            data = trials.read_study(study, space, trial, self._settled, self._n_retries)
+            known = (self._settled, self._n_retries, self._learns_from_failures)
+            data = trials.read_study(study, space, trial, *known)
             if self._allow_repeats:
                 data = replace(data, avoided=data.avoided[:0])
             share *= claims.share(data, trial)
@@ -473,6 +476,7 @@ class TNASSampler(BaseSampler):
             self._lock,
             self._seed,
             self._n_retries,
+            self._learns_from_failures,
             self._allow_repeats,
         )
 

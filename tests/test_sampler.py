@@ -400,7 +400,7 @@ def test_what_failed_three_times_does_not_come_again():
 
 
 def test_an_unknown_way_with_failed_trials_is_refused():
-    with pytest.raises(OptunaTNASError, match=r"'again'.*\['avoid', 'retry'\]"):
+    with pytest.raises(OptunaTNASError, match=r"'again'.*\['avoid', 'model', 'retry'\]"):
         sampler_of(CELLS, failed_trials="again")
 
 

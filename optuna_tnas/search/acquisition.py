@@ -37,7 +37,7 @@ AcquisitionName = Literal["qei", "qlogei", "ucb"]
 
 _N_SAMPLES = 128
 _BETA = 4.0  # the upper confidence bound is about two standard deviations above the mean
-_CHUNK = 1 << 15  # candidates scored at a time
+CHUNK = 1 << 15  # candidates scored at a time
 # Candidates whose joint value with the running trials is computed. A candidate adds at most its
 # expected improvement alone, so one that ranks far down alone hardly ever leads jointly.
 _SHORTLIST = 512
@@ -125,7 +125,7 @@ class PriorMean:
 
     def best(self, x: Tensor, allowed: np.ndarray) -> int:
         """Choose the first of the best."""
-        return int(allowed[self.values(x).numpy()[allowed].argmax()])
+        return first_best(self.values(x), allowed)
 
 
 class Acquisition:
@@ -181,8 +181,7 @@ class Acquisition:
         """Weigh ``n`` values by the probability that the candidates are feasible."""
         if self._limits is None:
             return values
-        parts = x.split(_CHUNK)
-        log_probability = torch.cat([self._limits.log_probability(part) for part in parts])
+        log_probability = self._limits.log_probability(x)
         if not self._limits.feasible.any():
             return log_probability
         return self._kind.limited(values, log_probability)
@@ -272,6 +271,11 @@ class Acquisition:
         return self._kind.mean(values, self._mixture.probabilities.to(values))
 
 
+def first_best(values: Tensor, allowed: np.ndarray) -> int:
+    """Find the first of the highest of ``n`` values at ``m`` ascending positions."""
+    return int(allowed[values.numpy()[allowed].argmax()])
+
+
 def highest(values: Tensor, n: int) -> Tensor:
     """Ascending positions of the ``n`` highest values, or of all."""
     return values.topk(min(n, len(values))).indices.sort().values
@@ -279,5 +283,5 @@ def highest(values: Tensor, n: int) -> Tensor:
 
 def _evaluate(acquisition: AcquisitionFunction, X: Tensor) -> Tensor:
     """``n x q x d`` -> ``n``."""
-    size = max(1, _CHUNK // X.shape[-2])
+    size = max(1, CHUNK // X.shape[-2])
     return torch.cat([acquisition(chunk) for chunk in X.split(size)])

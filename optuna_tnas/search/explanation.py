@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Literal
 
 
-Phase = Literal["past", "start", "random", "acquisition", "enqueued", "other"]
+Phase = Literal["past", "start", "random", "success", "acquisition", "enqueued", "other"]
 
 # User attributes of a trial.
 REASON, MEAN, STD = "tnas:reason", "tnas:mean", "tnas:std"
@@ -51,7 +51,8 @@ class Explanation(Belief):
         number: The trial's number.
         phase: ``"past"``: the best by the past studies' prediction. ``"start"``: from the set
             that covers the past studies. ``"random"``: drawn at random, since there was nothing
-            else. ``"acquisition"``: the best by the acquisition function. ``"enqueued"``: fixed
+            else. ``"success"``: the least likely to fail as all trials before did.
+            ``"acquisition"``: the best by the acquisition function. ``"enqueued"``: fixed
             by ``enqueue_trial``. ``"other"``: not suggested by this sampler.
         n_trials: Number of trials that had a value.
         acquisition: Value of the acquisition function for standardized objective values, running
@@ -94,6 +95,7 @@ class Explanation(Belief):
 _DETAILS: Mapping[str, str] = {
     "start": "from the set that begins a search",
     "random": "nothing is known yet",
+    "success": "the least likely to fail as all before",
     "enqueued": "fixed before it began",
     "other": "by another sampler",
 }

@@ -1,7 +1,8 @@
 """Measured constraints: how probable it is that an architecture meets them.
 
 Gardner et al., "Bayesian optimization with inequality constraints" (ICML 2014): expected
-improvement over the best feasible value, times the probability of feasibility.
+improvement over the best feasible value, times the probability of feasibility. Whether a trial
+fails is one more constraint, of which no more is known than whether it was met.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from optuna_tnas.search.acquisition import CHUNK
+from optuna_tnas.search.acquisition import first_best
 from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.search import Search
 from optuna_tnas.studies.observations import Observations
 from optuna_tnas.surrogate.gp import Mixture
 from optuna_tnas.surrogate.outcomes import scale_labels
+
+
+MAX_FAILED = 128  # failed trials that are learned from, the latest ones
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class MeasuredConstraint:
 
 @dataclass(frozen=True)
 class Feasibility:
-    """Models all constraints of a study.
+    """Models all constraints of a study; by itself, ranks candidates by how probable they are met.
 
     Attributes:
         feasible: ``n`` bool, which of the trials that the objective's GPs are on are feasible.
@@ -57,13 +63,25 @@ class Feasibility:
 
     def log_probability(self, x: Tensor) -> Tensor:
         """Log probability that ``n x d`` inputs meet all of them: ``n``."""
+        return torch.cat([self._log_probability(part) for part in x.split(CHUNK)])
+
+    def _log_probability(self, x: Tensor) -> Tensor:
         return torch.stack([c.log_probability(x) for c in self.constraints]).sum(dim=0)
+
+    @torch.no_grad()
+    def values(self, x: Tensor) -> Tensor:
+        """Score ``n x d`` candidates: ``n``."""
+        return self.log_probability(x)
+
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose the first of the most probable ones at ``m`` ascending positions."""
+        return first_best(self.values(x), allowed)
 
 
 def fit_constraints(
     search: Search, study: Observations, kept: np.ndarray, helped: HelpedMetrics
 ) -> Feasibility | None:
-    """Fit a study's constraints; None if it has none.
+    """Fit a study's constraints, its failures among them; None if it has none.
 
     Args:
         search: Fits the GPs.
@@ -75,10 +93,20 @@ def fit_constraints(
         _fitted(search, study.X[kept], values[kept], helped.of_constraint(name))
         for name, values in study.constraints.items()
     ]
+    if study.n_failed:
+        fitted.append(_success(search, study, kept))
     constraints = [constraint for constraint in fitted if constraint]
     if not constraints:
         return None
     return Feasibility(torch.from_numpy(study.feasible[kept]), constraints)
+
+
+def _success(search: Search, study: Observations, kept: np.ndarray) -> MeasuredConstraint | None:
+    """Fit whether a trial completes, to the trials that did and those that failed."""
+    assert study.failed is not None
+    failed = study.failed[-MAX_FAILED:]
+    values = np.repeat([1.0, -1.0], [len(failed), len(kept)])
+    return _fitted(search, np.concatenate([failed, study.X[kept]]), values, None)
 
 
 def _fitted(

@@ -17,6 +17,7 @@ from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.acquisition import PriorMean
+from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
@@ -265,7 +266,8 @@ class StudyPosterior:
         measured = ((name, values.tobytes()) for name, values in study.constraints.items())
         curves = study.curves.key if study.curves else ()
         metric = self.metric(study.names)
-        key = (search, metric, study.X.tobytes(), study.y.tobytes(), *measured, *curves)
+        failed = b"" if study.failed is None else study.failed.tobytes()
+        key = (search, metric, study.X.tobytes(), study.y.tobytes(), failed, *measured, *curves)
         if key not in self._fits:
             kept = informative(study.merit)
             given = self._unfinished.outcomes(study, kept)
@@ -273,6 +275,12 @@ class StudyPosterior:
             limits = fit_constraints(search, study, kept, self.helped)
             self._fits = {key: Fit(mixture, limits, len(kept))}
         return self._fits[key]
+
+    def success(self, search: Search, study: Observations) -> Ranking:
+        """Rank architectures by how probable it is that they do not fail as all trials did."""
+        limits = fit_constraints(search, study, np.arange(0), self.helped)
+        assert limits is not None
+        return limits
 
     def prior_mean(self, search: Search, names: Sequence[str | None]) -> PriorMean:
         """Rank architectures by what the past studies predict of objectives of these names."""

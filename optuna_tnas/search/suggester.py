@@ -95,7 +95,8 @@ class Suggester:
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
         first few come from that set, or at random without one. The others maximize the
-        acquisition function of the GPs on the study's trials. All of them meet the known
+        acquisition function of the GPs on the study's trials, or, where all trials failed and
+        these are learned from, the probability not to. All of them meet the known
         constraints, unless the fixed choices leave no architecture open.
 
         Args:
@@ -119,6 +120,8 @@ class Suggester:
         search = self.posterior.search(space)
         if phase == "past":
             start, ranking = known, self._predicted(search, space, study)
+        elif phase == "success":
+            start, ranking = known, self.posterior.success(search, study)
         else:
             start = best(study.X, study.merit, _N_BEST)
             ranking = self._improvement(search, space, study, int(rng.integers(1 << 30)))
@@ -132,10 +135,11 @@ class Suggester:
         self, study: Observations, fixed: Fixed, rng: np.random.Generator, space: SearchSpace
     ) -> tuple[Phase, np.ndarray]:
         """Tell what decides; also return the rows that are worth beginning with, best first."""
-        begun = len(study.X) + len(study.pending)
         none = study.avoided[:0]
-        if len(study.X) > 0 and begun >= self._n_startup:
+        if len(study.X) > 0 and study.n_begun >= self._n_startup:
             return "acquisition", none
+        if len(study.X) == 0 and study.n_failed >= max(1, self._n_startup):
+            return "success", none
         known = self._known(space, self.posterior.metric(study.names), rng)
         if study.metrics and self.posterior.several.predicted(study):
             return "past", known
@@ -223,7 +227,7 @@ class Suggester:
         Workers that start together take different members of it: the prior mean alone would give
         them near-duplicates.
         """
-        begun = len(study.X) + len(study.pending)
+        begun = study.n_begun
         if not self._past_helps(study):
             return len(study.X) == 0 or begun < self._n_startup
         n_start = self._n_start(self.posterior.metric(study.names) or 0)

@@ -42,6 +42,8 @@ class Observations:
         objective: The only objective's name, if it has one.
         curves: What trials reported while they trained; None if no unfinished one did.
         choosing: Numbers of the running trials of which nothing is known yet.
+        failed: ``f x P`` int64, architectures whose trials failed, if these are to be learned
+            from; else None.
     """
 
     X: np.ndarray
@@ -53,6 +55,17 @@ class Observations:
     objective: str | None = None
     curves: Curves | None = None
     choosing: Sequence[int] = ()
+    failed: np.ndarray | None = None
+
+    @property
+    def n_failed(self) -> int:
+        """Number of failed trials to learn from."""
+        return 0 if self.failed is None else len(self.failed)
+
+    @property
+    def n_begun(self) -> int:
+        """Number of trials that tell something, or will."""
+        return len(self.X) + len(self.pending) + self.n_failed
 
     @property
     def names(self) -> list[str | None]:

@@ -35,6 +35,7 @@ def read_study(
     current: FrozenTrial | None,
     settled: SettledTrials | None = None,
     n_retries: int = 0,
+    learns_from_failures: bool = False,
 ) -> Observations:
     """Read every architecture of the study but the current trial's.
 
@@ -48,11 +49,13 @@ def read_study(
         current: The trial that an architecture is wanted for, if there is one.
         settled: What was read of trials before.
         n_retries: How often an architecture whose trials fail may come again.
+        learns_from_failures: Whether the architectures of failed trials are told.
 
     Raises:
         StudyError: If the study has a parameter of the space's with other choices.
     """
-    return observe(study, others_of(study, current), space, settled, n_retries)
+    others = others_of(study, current)
+    return observe(study, others, space, settled, n_retries, learns_from_failures)
 
 
 def observe(
@@ -61,6 +64,7 @@ def observe(
     space: SearchSpace,
     settled: SettledTrials | None = None,
     n_retries: int = 0,
+    learns_from_failures: bool = False,
 ) -> Observations:
     """Convert some of a study's trials; see :func:`read_study`."""
     settled = settled or SettledTrials()
@@ -69,6 +73,7 @@ def observe(
     known = [row is not None for row in rows]
     completed = [t.state == TrialState.COMPLETE for t in others]
     running = [t.state == TrialState.RUNNING for t in others]
+    failed = [t.state == TrialState.FAIL for t in others] if learns_from_failures else []
     observed = [*map(and_, known, completed)]
     observations = [*compress(others, observed)]
     closed = [not again for again in may_come_again(others, rows, n_retries)]
@@ -86,6 +91,7 @@ def observe(
         choosing=[
             t.number for t, k in zip(others, known, strict=True) if not k and _says_nothing(t)
         ],
+        failed=_stack(compress(rows, map(and_, known, failed)), space) if failed else None,
     )
 
 

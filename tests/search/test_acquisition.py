@@ -271,7 +271,7 @@ def test_one_seed_gives_one_choice(name: AcquisitionName) -> None:
 def test_many_candidates_are_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     gp, Z = random_gp(8, seed=0), random_latents(100, seed=1)
     whole = Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z)
-    monkeypatch.setattr("optuna_tnas.search.acquisition._CHUNK", 7)
+    monkeypatch.setattr("optuna_tnas.search.acquisition.CHUNK", 7)
     torch.testing.assert_close(
         Acquisition("qei", Mixture(gp), NO_PENDING, seed=0).values(Z), whole
     )

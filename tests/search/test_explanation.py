@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 import math
+from typing import get_args
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_the_past_tells_how_good_it_finds_its_best() -> None:
     assert "+1.25 standard deviations" in replace(FOUND, phase="past").reason
 
 
-@pytest.mark.parametrize("phase", ["past", "start", "random", "acquisition", "enqueued", "other"])
+@pytest.mark.parametrize("phase", get_args(Phase))
 def test_reasons_begin_with_the_phase_and_are_short(phase: Phase) -> None:
     found = replace(FOUND, phase=phase, sources={"n" * 500: 0.8}, past_weight=-1.0)
     assert found.reason.startswith(f"{phase}: ")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import get_args
 
@@ -15,6 +16,7 @@ from optuna_tnas.search.acquisition import AcquisitionName
 from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
+from optuna_tnas.search.measured import MAX_FAILED
 from optuna_tnas.search.measured import MeasuredConstraint
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
@@ -148,6 +150,43 @@ def test_a_past_of_its_name_helps_a_constraint() -> None:
     both = study(ms=[3.0, -1.0, 0.0, -2.5], watts=[1.0, -1.0, 2.0, 0.0])
     fit_constraints(search, both, np.arange(4), HelpedMetrics(surrogate, []))
     assert search.metrics == [1, None]
+
+
+def failing(y: list[float], n_failed: int) -> Observations:
+    rows = np.arange(2 * (len(y) + n_failed)).reshape(-1, 2)
+    X, failed = rows[: len(y)], rows[len(y) :]
+    return Observations(X, np.array(y), X[:0], rows, failed=failed)
+
+
+@pytest.mark.parametrize(("n", "n_failed"), [(4, 1), (1, 4), (40, 1), (0, 3), (0, 1)])
+def test_failures_are_a_constraint_that_completed_trials_meet(n: int, n_failed: int) -> None:
+    search, data = _Search(), failing([1.0] * n, n_failed)
+    known = fit_constraints(search, data, np.arange(n), UNTRAINED)
+    assert known is not None
+    [(X, y)], [constraint] = search.fitted, known.constraints
+    met = y.numpy() > constraint.limit
+    assert np.array_equal(X[met], data.X)
+    assert np.array_equal(X[~met], data.failed)
+    assert known.feasible.tolist() == n * [True]
+
+
+def test_failures_come_beside_the_other_constraints_and_the_latest_count() -> None:
+    search = _Search()
+    rows = np.arange(600).reshape(-1, 2)
+    both = replace(study(ms=[3.0, -1.0, 0.0, -2.5]), failed=rows)
+    known = fit_constraints(search, both, np.array([1, 3]), UNTRAINED)
+    assert known is not None
+    assert known.feasible.tolist() == [True, True]
+    assert [len(X) for X, _ in search.fitted] == [2, MAX_FAILED + 2]
+    assert np.array_equal(search.fitted[1][0], [*rows[-MAX_FAILED:], *both.X[[1, 3]]])
+
+
+def test_feasibility_alone_chooses_the_most_probable_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    known, allowed = feasibility(), np.arange(5, 60, 2)
+    values = known.values(Z)
+    assert known.best(Z, allowed) == allowed[values[allowed].argmax()]
+    monkeypatch.setattr("optuna_tnas.search.measured.CHUNK", 7)
+    torch.testing.assert_close(known.values(Z), values)
 
 
 def test_merit_puts_feasible_trials_first_and_then_those_that_violate_least() -> None:

@@ -51,6 +51,20 @@ def test_failed_architectures_may_come_again_until_they_failed_too_often():
         assert [i for i, k in enumerate(kept) if not k] == sorted(avoided)
 
 
+def test_failed_architectures_are_told_where_they_are_learned_from():
+    study = optuna.create_study()
+    add(study, ROWS[0], TrialState.COMPLETE, 1.0)
+    for row in (*ROWS[1:3], ROWS[1]):
+        add(study, row, TrialState.FAIL)
+    study.tell(study.ask(), state=TrialState.FAIL)  # before it had an architecture
+    current = running(study)[1]
+    assert trials.read_study(study, SPACE, current).failed is None
+    data = trials.read_study(study, SPACE, current, learns_from_failures=True)
+    assert np.array_equal(data.failed, ROWS[[1, 2, 1]])
+    assert data.n_failed == 3
+    assert data.n_begun == 1 + len(data.pending) + 3
+
+
 def test_constraints_of_completed_trials_are_read_by_name():
     study = optuna.create_study()
     for row, limits in zip(ROWS, [{"ms": 2.0}, {}, {"MB": -1.0, "ms": 0.0}], strict=False):
