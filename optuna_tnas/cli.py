@@ -273,7 +273,7 @@ def _evaluate(a: argparse.Namespace) -> int:
             file=sys.stderr,
         )
     if evaluation.outcomes:
-        _print_summary(Summary.of(evaluation.outcomes, a.trials), a)
+        _print_summary(Summary.of(evaluation.outcomes, a.trials, evaluation.fronts), a)
     return 130 if evaluation.n_missing else 0
 
 

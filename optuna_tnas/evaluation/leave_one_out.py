@@ -20,7 +20,9 @@ from tqdm import tqdm
 
 from optuna_tnas.config import Config
 from optuna_tnas.errors import OptunaTNASError
+from optuna_tnas.evaluation import fronts
 from optuna_tnas.evaluation import replay
+from optuna_tnas.evaluation.fronts import FrontOutcome
 from optuna_tnas.evaluation.replay import leave_out
 from optuna_tnas.evaluation.replay import Outcome
 from optuna_tnas.files import replacing
@@ -30,12 +32,15 @@ from optuna_tnas.studies.settings import check_settings
 
 _OPENING = '{"settings": '  # of every line
 
-_Unit = tuple[int, str]  # a seed and a target
-_Map = Callable[[Callable[[_Unit], Outcome], Sequence[_Unit]], Iterable[Outcome]]
+_Unit = tuple[int, str]  # a seed and a target: a task's label, or a study's name for its front
+_Found = Outcome | FrontOutcome
+_Map = Callable[[Callable[[_Unit], _Found], Sequence[_Unit]], Iterable[_Found]]
 
 
 class Evaluation:
-    """A leave-one-out evaluation: one outcome for each past study and seed.
+    """A leave-one-out evaluation: one outcome for each metric of a past study and seed.
+
+    A study with several objectives has one more, of all objectives together.
 
     Args:
         history: The past studies, at least two.
@@ -58,19 +63,30 @@ class Evaluation:
         self._path = path
         self._config = Config.preset(preset)
         self._n_trials = n_trials
-        self._units = [(seed, target) for seed in seeds for target in replay.targets(history)]
+        self._fronts = fronts.targets(history)
+        self._targets = [*replay.targets(history), *self._fronts]
+        self._units = [(seed, target) for seed in seeds for target in self._targets]
         self._settings = {"history": history.fingerprint, "preset": preset, "trials": n_trials}
         self._kept = self._read()
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """The finished outcomes, ordered by seed."""
-        return [self._kept[unit] for unit in self._units if unit in self._kept]
+        """The finished outcomes of single metrics, ordered by seed."""
+        return [found for found in self._finished if isinstance(found, Outcome)]
+
+    @property
+    def fronts(self) -> list[FrontOutcome]:
+        """The finished outcomes of several objectives together, ordered by seed."""
+        return [found for found in self._finished if isinstance(found, FrontOutcome)]
 
     @property
     def n_missing(self) -> int:
         """Number of outcomes that are not computed yet."""
-        return len(self._units) - len(self.outcomes)
+        return len(self._units) - len(self._finished)
+
+    @property
+    def _finished(self) -> list[_Found]:
+        return [self._kept[unit] for unit in self._units if unit in self._kept]
 
     def run(self, jobs: int = 1) -> None:
         """Compute the missing outcomes, with a progress bar on standard error.
@@ -95,16 +111,17 @@ class Evaluation:
                 bar.update()
         self._write()
 
-    def _leave_out(self, unit: _Unit) -> Outcome:
+    def _leave_out(self, unit: _Unit) -> _Found:
         seed, target = unit
-        return leave_out(self._history, target, seed, config=self._config, n_trials=self._n_trials)
+        search = fronts.leave_out if target in self._fronts else leave_out
+        return search(self._history, target, seed, config=self._config, n_trials=self._n_trials)
 
     # --- the file ---------------------------------------------------------------------------
 
-    def _line(self, outcome: Outcome) -> str:
+    def _line(self, outcome: _Found) -> str:
         return json.dumps({"settings": self._settings, **asdict(outcome)}) + "\n"
 
-    def _read(self) -> dict[_Unit, Outcome]:
+    def _read(self) -> dict[_Unit, _Found]:
         """Read the file's outcomes, without a last line that was cut off."""
         try:
             *lines, rest = self._path.read_text().split("\n") if self._path.exists() else [""]
@@ -125,7 +142,7 @@ class Evaluation:
 
     def _write(self) -> None:
         """Replace the file, in an order that does not depend on which outcome was first."""
-        order = {target: place for place, target in enumerate(replay.targets(self._history))}
+        order = {target: place for place, target in enumerate(self._targets)}
         kept = sorted(self._kept.items(), key=lambda item: (item[0][0], order[item[0][1]]))
         try:
             with replacing(self._path) as temporary:
@@ -134,8 +151,10 @@ class Evaluation:
             raise OptunaTNASError(f"{self._path} cannot be written: {error}.") from error
 
 
-def _outcome(record: dict[str, Any]) -> Outcome:
+def _outcome(record: dict[str, Any]) -> _Found:
     """Make an outcome of a file's record, whose correlation was called prediction once."""
+    if "hypervolume_regret" in record:
+        return FrontOutcome(**record)
     if "prediction" in record:
         record["rank_correlation"] = record.pop("prediction")
     return Outcome(**record)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from itertools import compress
 
 import numpy as np
@@ -16,6 +17,7 @@ from optuna.logging import get_logger
 from scipy.stats import spearmanr
 
 from optuna_tnas.config import Config
+from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.errors import HistoryError
 from optuna_tnas.meta.training import meta_train
 from optuna_tnas.meta.training import past_studies
@@ -147,20 +149,22 @@ def leave_out(
             this one.
     """
     task = history.tasks[history.labels.index(target)]
-    others = _others(history, task.name)
+    others = others_of(history, task.name)
     X, values = measured(task)
+    study = Observations(X, values, X[:0], X, objective=task.metric)
     with controlled_numerics():
         surrogate = meta_train(others, config=config, seed=seed, progress=False)
-        found = search_all(surrogate, task, n_trials, seed)
+        tried = search_all(surrogate, task.dataset, study, n_trials, seed)
         predictor = _predictor(surrogate, others)
         mine = np.array([other.metric == task.metric for other in others.tasks])
         alone = predictor(X).numpy()[:, mine]
         together = alone @ predictor.relevance(task.dataset).numpy()[mine]
     predicted = dict(zip(compress(others.labels, mine), alone.T, strict=True))
+    found = {method: values[positions] for method, positions in tried.items()}
     return Outcome.of(target, seed, values, found, predicted, together)
 
 
-def _others(history: MetaDataset, target: str) -> MetaDataset:
+def others_of(history: MetaDataset, target: str) -> MetaDataset:
     """Take the target and its copies out: a copy would teach the target's own values."""
     copies = history.copies(target)
     if copies:
@@ -171,29 +175,32 @@ def _others(history: MetaDataset, target: str) -> MetaDataset:
 
 
 def search_all(
-    surrogate: MetaSurrogate, task: Task, n_trials: int, seed: int
+    surrogate: MetaSurrogate,
+    dataset: DatasetSample | None,
+    study: Observations,
+    n_trials: int,
+    seed: int,
 ) -> dict[str, np.ndarray]:
-    """Search a task's measured architectures once with transfer and five times without.
+    """Search a study's measured architectures once with transfer and five times without.
 
     Args:
-        surrogate: Meta-trained on other tasks.
-        task: The task.
+        surrogate: Meta-trained on other studies.
+        dataset: The study's data set, if known.
+        study: All of its ``m`` different architectures and their values.
         n_trials: Trials of each search; fewer if fewer architectures were measured.
         seed: Seed of the searches.
 
     Returns:
-        By method, ``s x n`` values that the ``s`` searches met, in order.
+        By method, ``s x n`` positions of the architectures that the ``s`` searches met, in order.
     """
-    X, values = measured(task)
-    n_trials = min(n_trials, len(values))
+    n_trials = min(n_trials, len(study.X))
     untrained = MetaSurrogate(surrogate.space, surrogate.config)
-    transferring = Suggester(StudyPosterior(surrogate.restricted_to(X), task.dataset))
-    starting = Suggester(StudyPosterior(untrained.restricted_to(X), None))
+    transferring = Suggester(StudyPosterior(surrogate.restricted_to(study.X), dataset))
+    starting = Suggester(StudyPosterior(untrained.restricted_to(study.X), None))
     seeds = range(seed * _N_WITHOUT, (seed + 1) * _N_WITHOUT)
-    searched = (X, values, n_trials)
     return {
-        WITH: np.stack([replay(transferring, *searched, seed, task.metric)]),
-        WITHOUT: np.stack([replay(starting, *searched, s) for s in seeds]),
+        WITH: np.stack([replay(transferring, study, n_trials, seed)]),
+        WITHOUT: np.stack([replay(starting, study, n_trials, s) for s in seeds]),
     }
 
 
@@ -204,33 +211,25 @@ def measured(task: Task) -> tuple[np.ndarray, np.ndarray]:
     return X, sums / np.bincount(which.ravel())
 
 
-def replay(
-    suggester: Suggester,
-    X: np.ndarray,
-    values: np.ndarray,
-    n_trials: int,
-    seed: int,
-    metric: str | None = None,
-) -> np.ndarray:
-    """Search ``m`` measured architectures one after the other, as TNASSampler does with this seed.
+def replay(suggester: Suggester, study: Observations, n_trials: int, seed: int) -> np.ndarray:
+    """Search measured architectures one after the other, as TNASSampler does with this seed.
 
     Args:
         suggester: Suggests among the architectures.
-        X: ``m x P`` architectures.
-        values: ``m`` measured values.
+        study: All of the ``m`` different architectures and their values.
         n_trials: Number of trials, at most ``m``.
         seed: Seed of the search.
-        metric: The name of what the values are of, if it has one.
 
     Returns:
-        ``n_trials`` values, in the order met.
+        ``n_trials`` positions, in the order met.
     """
     tried: list[int] = []
     for number in range(n_trials):
-        study = Observations(X[tried], values[tried], X[:0], X[tried], objective=metric)
-        row = suggester.suggest(study, {}, np.random.default_rng([seed, number, 0]))
-        tried.extend(positions(row[None], X).tolist())
-    return np.asarray(values[tried])
+        X = study.X[tried]
+        so_far = replace(study, X=X, y=study.y[tried], avoided=X)
+        row = suggester.suggest(so_far, {}, np.random.default_rng([seed, number, 0]))
+        tried.extend(positions(row[None], study.X).tolist())
+    return np.array(tried)
 
 
 def _predictor(surrogate: MetaSurrogate, others: MetaDataset) -> PastPredictor:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from optuna_tnas.evaluation.fronts import FrontOutcome
 from optuna_tnas.evaluation.replay import METHODS
 from optuna_tnas.evaluation.replay import Outcome
 from optuna_tnas.evaluation.replay import WITH
@@ -59,6 +61,37 @@ class Target:
         )
 
 
+@dataclass(frozen=True)
+class Front:
+    """Means over the seeds of the outcomes of one study's objectives together.
+
+    Attributes:
+        name: Name of the study.
+        seeds: Number of outcomes.
+        architectures: Number of different architectures that were measured.
+        hypervolume_regret: By method, share of their hypervolume that is missing after 1, 2, ...
+            trials.
+    """
+
+    name: str
+    seeds: int
+    architectures: int
+    hypervolume_regret: dict[str, list[float]]
+
+    @classmethod
+    def of(cls, outcomes: Sequence[FrontOutcome]) -> Front:
+        """Average all outcomes of one study."""
+        return cls(
+            name=outcomes[0].target,
+            seeds=len(outcomes),
+            architectures=outcomes[0].architectures,
+            hypervolume_regret={
+                m: np.mean([o.hypervolume_regret[m] for o in outcomes], axis=0).tolist()
+                for m in METHODS
+            },
+        )
+
+
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values))
 
@@ -87,15 +120,19 @@ class Summary:
         n_trials: Trials of each search.
         targets: The studies that were left out.
         sources: The studies that were learned from, the most helpful first.
+        fronts: The studies with several objectives that were left out.
     """
 
     n_trials: int
     targets: list[Target]
     sources: list[Source]
+    fronts: list[Front]
 
     @classmethod
-    def of(cls, outcomes: Sequence[Outcome], n_trials: int) -> Summary:
-        """Summarize one outcome or more."""
+    def of(
+        cls, outcomes: Sequence[Outcome], n_trials: int, fronts: Sequence[FrontOutcome] = ()
+    ) -> Summary:
+        """Summarize one outcome or more, and those of several objectives together."""
         names = dict.fromkeys(outcome.target for outcome in outcomes)
         targets = [Target.of([o for o in outcomes if o.target == name]) for name in names]
         agreement: dict[str, list[float]] = {}
@@ -104,7 +141,10 @@ class Summary:
                 agreement.setdefault(name, []).append(value)
         means = {name: _mean(values) for name, values in agreement.items()}
         ranked = sorted(means, key=lambda name: -means[name])
-        return cls(n_trials, targets, [Source(n, means[n], means[n] < 0) for n in ranked])
+        sources = [Source(n, means[n], means[n] < 0) for n in ranked]
+        several = dict.fromkeys(front.target for front in fronts)
+        found = [Front.of([f for f in fronts if f.target == name]) for name in several]
+        return cls(n_trials, targets, sources, found)
 
     def sentences(self) -> str:
         """Tell the main figures in two sentences."""
@@ -123,17 +163,14 @@ class Summary:
 
     def mean_regret(self, method: str) -> list[float]:
         """Average the regret after 1, 2, ... trials over the studies that have as many."""
-        longest = max(len(target.regret[method]) for target in self.targets)
-        return [
-            _mean([t.regret[method][n] for t in self.targets if n < len(t.regret[method])])
-            for n in range(longest)
-        ]
+        return _mean_curve([target.regret[method] for target in self.targets])
 
     # --- text -------------------------------------------------------------------------------
 
     def tables(self) -> str:
-        """Write three Markdown tables: trials, regrets, sources."""
-        return "\n\n".join([self._trials_table(), self._regret_table(), self._source_table()])
+        """Write Markdown tables: trials, regrets, sources, and hypervolumes if there are any."""
+        tables = [self._trials_table(), self._regret_table(), self._source_table()]
+        return "\n\n".join(tables + ([self._front_table()] if self.fronts else []))
 
     def _trials_table(self) -> str:
         rows = []
@@ -156,15 +193,29 @@ class Summary:
         return f"{trials:.1f}" if trials <= budget else f">{budget}"
 
     def _regret_table(self) -> str:
+        return self._curves_table("regret", {t.name: t.regret for t in self.targets})
+
+    def _front_table(self) -> str:
+        curves = {front.name: front.hypervolume_regret for front in self.fronts}
+        return self._curves_table("hypervolume regret", curves)
+
+    def _curves_table(self, what: str, curves: Mapping[str, Mapping[str, list[float]]]) -> str:
         marks = [n for n in MARKS if n <= self.n_trials]
-        rows = [[t.name, *(_curve(t.regret[m], marks) for m in METHODS)] for t in self.targets]
-        rows.append(["**mean**", *(_curve(self.mean_regret(m), marks) for m in METHODS)])
+        rows = [[name, *(_curve(c[m], marks) for m in METHODS)] for name, c in curves.items()]
+        means = [_mean_curve([curve[m] for curve in curves.values()]) for m in METHODS]
+        rows.append(["**mean**", *(_curve(mean, marks) for mean in means)])
         after = " / ".join(map(str, marks))
-        return table([f"regret after {after} trials", *METHODS], rows)
+        return table([f"{what} after {after} trials", *METHODS], rows)
 
     def _source_table(self) -> str:
         rows = [[s.name, f"{s.mean:.2f}", "hurts" if s.hurts else ""] for s in self.sources]
         return table(["source", "mean over the others", ""], rows)
+
+
+def _mean_curve(curves: Sequence[Sequence[float]]) -> list[float]:
+    """Average after 1, 2, ... trials those curves that are as long."""
+    longest = max(map(len, curves))
+    return [_mean([curve[n] for curve in curves if n < len(curve)]) for n in range(longest)]
 
 
 def _listed(names: Sequence[str]) -> str:

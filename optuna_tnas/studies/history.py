@@ -59,6 +59,7 @@ class Task:
         metric: The objective's name, as ``study.set_metric_names`` has it, or the constraint's;
             None without one.
         curves: What the ``n`` trials reported on the way, None where nothing; empty if none did.
+        objective: Whether it is an objective, no constraint.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Task:
     hyperparameters: Hyperparameters = NONE
     metric: str | None = None
     curves: Sequence[Curve | None] = ()
+    objective: bool = True
 
     def coordinates(self, hyperparameters: Hyperparameters) -> np.ndarray:
         """Convert the trials' hyper-parameters: ``n x H``, NaN for what is missing."""
@@ -348,7 +350,8 @@ def _constraint_task(whole: Task, name: str, values: np.ndarray) -> Task:
     """Take those of a study's ``n`` trials that have a constraint; lower values are better."""
     known = ~np.isnan(values)
     params = [*compress(whole.params, known)]
-    return replace(whole, X=whole.X[known], y=-values[known], params=params, metric=name)
+    found = replace(whole, X=whole.X[known], y=-values[known], params=params, metric=name)
+    return replace(found, objective=False)
 
 
 def _row(trial: FrozenTrial, space: Space, left_out: Counter[str]) -> np.ndarray | None:

@@ -56,6 +56,29 @@ def test_an_interrupted_evaluation_is_completed_as_if_nothing_had_happened(
     assert path.read_text() == (tmp_path / "whole.jsonl").read_text()
 
 
+def test_several_objectives_together_come_beside_each_by_itself(
+    history: MetaDataset, tmp_path: Path
+) -> None:
+    tasks = [replace(t, metric="accuracy") for t in history.tasks]
+    latency = [replace(t, metric="latency", y=-(t.y**2)) for t in tasks[:2]]
+    both = replace(history, tasks=(tasks[0], latency[0], tasks[1], latency[1], tasks[2]))
+    path = tmp_path / "e.jsonl"
+    done = evaluation(both, path)
+    done.run()
+    labels = [f"task {i}: {metric}" for i in range(2) for metric in ("accuracy", "latency")]
+    assert [o.target for o in done.outcomes if o.seed == 0] == [*labels, "task 2"]
+    assert [(o.seed, o.target) for o in done.fronts] == [
+        (seed, name) for seed in range(2) for name in ("task 0", "task 1")
+    ]
+    whole = path.read_text()
+    path.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    begun = evaluation(both, path)
+    assert begun.n_missing == 1
+    assert begun.fronts == done.fronts[:-1]
+    begun.run()
+    assert path.read_text() == whole
+
+
 def test_what_was_finished_is_there_after_ctrl_c(
     history: MetaDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from optuna_tnas.evaluation.fronts import FrontOutcome
+from optuna_tnas.evaluation.replay import METHODS
 from optuna_tnas.evaluation.replay import Outcome
 from optuna_tnas.evaluation.summary import Summary
 
@@ -48,6 +50,20 @@ def test_the_summary_counts_what_the_table_shows(summarized: Summary) -> None:
     assert "saves 0.5 trials of 2 (median over 3" in summary
     assert "helps on 1 and hurts on 1 (c)" in summary
     assert "mislead the others on average: 1 (c)" in summary
+
+
+def test_hypervolume_regrets_are_means_over_seeds_and_have_a_table_of_their_own() -> None:
+    fronts = [
+        FrontOutcome(name, seed, 9, {m: [regret, regret / 2] for m in METHODS})
+        for name, seed, regret in (("a", 0, 0.8), ("a", 1, 0.4), ("b", 0, 0.2))
+    ]
+    summary = Summary.of([outcome("a", 0, (2.0, 6.0), b=0.9)], 2, fronts)
+    assert [(f.name, f.seeds) for f in summary.fronts] == [("a", 2), ("b", 1)]
+    assert summary.fronts[0].hypervolume_regret["random"] == pytest.approx([0.6, 0.3])
+    heads, _, a, b, mean = summary.tables().split("\n\n")[-1].split("\n")
+    assert heads.startswith("| hypervolume regret after 1 trials | with transfer |")
+    assert (a, b) == ("| a | 0.60 | 0.60 | 0.60 |", "| b | 0.20 | 0.20 | 0.20 |")
+    assert mean == "| **mean** | 0.40 | 0.40 | 0.40 |"
 
 
 def test_tables_have_a_line_for_every_study(summarized: Summary) -> None:

@@ -363,6 +363,7 @@ def test_a_constraint_is_a_task_of_the_trials_that_have_it_unless_an_objective_h
     study = two_objectives(space)
     history = MetaDataset.from_studies([study], space)
     assert history.metrics == ("accuracy", "latency", "energy")
+    assert [task.objective for task in history.tasks] == [True, True, False]
     assert history.tasks[2].y.tolist() == [-t.constraints["energy"] for t in study.trials[1:]]
     assert (history.tasks[0].X[1:] == history.tasks[2].X).all()
 
