@@ -87,7 +87,8 @@ class TNASSampler(BaseSampler):
         n_startup_trials: Trials, at most, before the acquisition function decides; the
             surrogate's ``config.n_warm_start`` unless given. The first trials are the best by the
             past studies' prediction and architectures that cover them, or random ones without a
-            past. As long as no trial has completed, all are such.
+            past. As long as no trial has completed, all are such, unless failures are learned
+            from.
         allow_repeats: Whether an architecture may be suggested again, for noisy objectives.
         failed_trials: ``"avoid"``: an architecture whose trial failed is not suggested again, as
             one that needs too much memory. ``"retry"``: it is until it has failed three times,

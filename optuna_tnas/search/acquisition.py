@@ -125,7 +125,31 @@ class PriorMean:
 
     def best(self, x: Tensor, allowed: np.ndarray) -> int:
         """Choose the first of the best."""
-        return first_best(self.values(x), allowed)
+        return _first_best(self.values(x), allowed)
+
+
+class LimitedPriorMean:
+    """Ranks candidates while all trials failed.
+
+    By what the past predicts, in standard deviations, plus the log probability that they do not
+    fail.
+
+    Args:
+        prior_mean: ``n x d`` inputs -> ``n`` predictions.
+        limits: What is known of failures.
+    """
+
+    def __init__(self, prior_mean: Callable[[Tensor], Tensor], limits: Limits) -> None:
+        self._prior_mean, self._limits = prior_mean, limits
+
+    @torch.no_grad()
+    def values(self, x: Tensor) -> Tensor:
+        """Score ``n x d`` candidates: ``n``."""
+        return self._prior_mean(x) + self._limits.log_probability(x)
+
+    def best(self, x: Tensor, allowed: np.ndarray) -> int:
+        """Choose the first of the best."""
+        return _first_best(self.values(x), allowed)
 
 
 class Acquisition:
@@ -271,7 +295,7 @@ class Acquisition:
         return self._kind.mean(values, self._mixture.probabilities.to(values))
 
 
-def first_best(values: Tensor, allowed: np.ndarray) -> int:
+def _first_best(values: Tensor, allowed: np.ndarray) -> int:
     """Find the first of the highest of ``n`` values at ``m`` ascending positions."""
     return int(allowed[values.numpy()[allowed].argmax()])
 

@@ -51,7 +51,8 @@ class Explanation(Belief):
         number: The trial's number.
         phase: ``"past"``: the best by the past studies' prediction. ``"start"``: from the set
             that covers the past studies. ``"random"``: drawn at random, since there was nothing
-            else. ``"success"``: the least likely to fail as all trials before did.
+            else. ``"success"``: unlikely to fail as all trials before did, and the best so by
+            the past studies' prediction.
             ``"acquisition"``: the best by the acquisition function. ``"enqueued"``: fixed
             by ``enqueue_trial``. ``"other"``: not suggested by this sampler.
         n_trials: Number of trials that had a value.
@@ -95,7 +96,7 @@ class Explanation(Belief):
 _DETAILS: Mapping[str, str] = {
     "start": "from the set that begins a search",
     "random": "nothing is known yet",
-    "success": "the least likely to fail as all before",
+    "success": "unlikely to fail as all before",
     "enqueued": "fixed before it began",
     "other": "by another sampler",
 }

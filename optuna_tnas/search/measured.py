@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 
 from optuna_tnas.search.acquisition import CHUNK
-from optuna_tnas.search.acquisition import first_best
 from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.search import Search
 from optuna_tnas.studies.observations import Observations
@@ -51,7 +50,7 @@ class MeasuredConstraint:
 
 @dataclass(frozen=True)
 class Feasibility:
-    """Models all constraints of a study; by itself, ranks candidates by how probable they are met.
+    """Models all constraints of a study.
 
     Attributes:
         feasible: ``n`` bool, which of the trials that the objective's GPs are on are feasible.
@@ -67,15 +66,6 @@ class Feasibility:
 
     def _log_probability(self, x: Tensor) -> Tensor:
         return torch.stack([c.log_probability(x) for c in self.constraints]).sum(dim=0)
-
-    @torch.no_grad()
-    def values(self, x: Tensor) -> Tensor:
-        """Score ``n x d`` candidates: ``n``."""
-        return self.log_probability(x)
-
-    def best(self, x: Tensor, allowed: np.ndarray) -> int:
-        """Choose the first of the most probable ones at ``m`` ascending positions."""
-        return first_best(self.values(x), allowed)
 
 
 def fit_constraints(

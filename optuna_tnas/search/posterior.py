@@ -16,8 +16,8 @@ from torch import Tensor
 from optuna_tnas.datasets import DatasetSample
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
+from optuna_tnas.search.acquisition import LimitedPriorMean
 from optuna_tnas.search.acquisition import PriorMean
-from optuna_tnas.search.acquisition import Ranking
 from optuna_tnas.search.cheap import CheapObjectives
 from optuna_tnas.search.constraints import KnownConstraints
 from optuna_tnas.search.evolution import EvolutionarySearch
@@ -276,11 +276,19 @@ class StudyPosterior:
             self._fits = {key: Fit(mixture, limits, len(kept))}
         return self._fits[key]
 
-    def success(self, search: Search, study: Observations) -> Ranking:
-        """Rank architectures by how probable it is that they do not fail as all trials did."""
+    def success(self, search: Search, study: Observations) -> LimitedPriorMean:
+        """Rank architectures by the past and by how probable it is that they do not fail.
+
+        Args:
+            search: The space's search.
+            study: A study all of whose trials failed.
+        """
         limits = fit_constraints(search, study, np.arange(0), self.helped)
         assert limits is not None
-        return limits
+        metric = self.metric(study.names)
+        if metric is None:
+            return LimitedPriorMean(lambda x: torch.zeros(len(x)), limits)
+        return LimitedPriorMean(partial(search.prior_mean, metric=metric), limits)
 
     def prior_mean(self, search: Search, names: Sequence[str | None]) -> PriorMean:
         """Rank architectures by what the past studies predict of objectives of these names."""

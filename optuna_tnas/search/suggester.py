@@ -95,9 +95,9 @@ class Suggester:
         The first one is the best by the past studies' prediction. If they disagree on what is
         good, architectures that cover them follow, from the warm-start set. Without a past, the
         first few come from that set, or at random without one. The others maximize the
-        acquisition function of the GPs on the study's trials, or, where all trials failed and
-        these are learned from, the probability not to. All of them meet the known
-        constraints, unless the fixed choices leave no architecture open.
+        acquisition function of the GPs on the study's trials; while all trials failed, and these
+        are learned from, the past's prediction and the probability not to fail. All of them meet
+        the known constraints, unless the fixed choices leave no architecture open.
 
         Args:
             study: The study's trials so far.
@@ -138,7 +138,7 @@ class Suggester:
         none = study.avoided[:0]
         if len(study.X) > 0 and study.n_begun >= self._n_startup:
             return "acquisition", none
-        if len(study.X) == 0 and study.n_failed >= max(1, self._n_startup):
+        if len(study.X) == 0 and study.n_failed > 0:
             return "success", none
         known = self._known(space, self.posterior.metric(study.names), rng)
         if study.metrics and self.posterior.several.predicted(study):

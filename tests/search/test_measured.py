@@ -13,6 +13,7 @@ import torch
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.search.acquisition import Acquisition
 from optuna_tnas.search.acquisition import AcquisitionName
+from optuna_tnas.search.acquisition import LimitedPriorMean
 from optuna_tnas.search.helped import HelpedMetrics
 from optuna_tnas.search.measured import Feasibility
 from optuna_tnas.search.measured import fit_constraints
@@ -181,12 +182,20 @@ def test_failures_come_beside_the_other_constraints_and_the_latest_count() -> No
     assert np.array_equal(search.fitted[1][0], [*rows[-MAX_FAILED:], *both.X[[1, 3]]])
 
 
-def test_feasibility_alone_chooses_the_most_probable_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_all_failed_the_past_and_the_probability_not_to_add_up() -> None:
     known, allowed = feasibility(), np.arange(5, 60, 2)
-    values = known.values(Z)
-    assert known.best(Z, allowed) == allowed[values[allowed].argmax()]
+    ranking = LimitedPriorMean(lambda x: x[:, 0], known)
+    values = Z[:, 0] + known.log_probability(Z)
+    torch.testing.assert_close(ranking.values(Z), values)
+    assert ranking.best(Z, allowed) == allowed[values[allowed].argmax()]
+    assert not ranking.values(Z).requires_grad
+
+
+def test_many_candidates_are_scored_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = feasibility()
+    whole = known.log_probability(Z)
     monkeypatch.setattr("optuna_tnas.search.measured.CHUNK", 7)
-    torch.testing.assert_close(known.values(Z), values)
+    torch.testing.assert_close(known.log_probability(Z), whole)
 
 
 def test_merit_puts_feasible_trials_first_and_then_those_that_violate_least() -> None:

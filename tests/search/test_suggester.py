@@ -112,6 +112,30 @@ def test_one_trial_is_enough_to_go_on_from(informed: MetaSurrogate) -> None:
     assert row.sum() >= 5  # the past still counts
 
 
+def test_while_all_failed_the_past_and_the_failures_decide(informed: MetaSurrogate) -> None:
+    """Networks whose last choice is the highest fail."""
+    suggester, everything = suggester_of(informed), informed.space.enumerate()
+    failed = np.empty((0, 3), dtype=np.int64)
+    while len(failed) == 0 or failed[-1, 2] == 3:
+        data = replace(study([]), avoided=failed, failed=failed)
+        decision = suggester.decide(data, {}, rng())
+        assert decision.phase == ("success" if len(failed) else "past")
+        failed = np.concatenate([failed, decision.row[None]])
+    *first, last = failed
+    assert 1 <= len(first) <= 6
+    assert last.sum() > everything.sum(axis=1).mean()  # the past still counts
+
+
+def test_failures_count_among_those_that_begin(informed: MetaSurrogate) -> None:
+    data = study([[1, 0, 2]])
+    informed.past = None
+    phases = []
+    for n in range(6):
+        begun = replace(data, failed=np.array(n * [[3, 3, 3]]).reshape(-1, 3))
+        phases.append(suggester_of(informed).phase(begun, {}, rng(), informed.space)[0])
+    assert phases == ["start"] * 4 + ["acquisition"] * 2
+
+
 def test_workers_that_start_together_take_the_warm_start_set(informed: MetaSurrogate) -> None:
     suggester = suggester_of(informed)
     first = suggester.suggest(study([]), {}, rng())
