@@ -30,8 +30,8 @@ from benchmarks.common.markdown import table
 from benchmarks.past_settings import PastSetting
 from benchmarks.run import Search
 from benchmarks.run import setting_of
-from benchmarks.tasks import reading
 from benchmarks.tasks import TableTask
+from benchmarks.tasks.costs import latencies
 from optuna_tnas.spaces import Space
 
 
@@ -83,20 +83,6 @@ class LimitedTask:
         return np.asarray((self._best - true) / (self._best - self._median))
 
 
-def latencies(target: str, device: str) -> np.ndarray:
-    """Read the latency of every cell on a device: 15,625 milliseconds.
-
-    Raises:
-        TableError: If the table is not there, or has no such device.
-    """
-    measured = reading.table("nasbench201_hardware").sort_values("index")
-    column = f"{target}_{device}_latency"
-    if column not in measured:
-        known = [c.split("_")[1] for c in measured if c.startswith(f"{target}_")]
-        raise tasks.TableError(f"There is no device {device!r}; choose of {sorted({*known})}.")
-    return np.asarray(measured[column], dtype=np.float64)
-
-
 def rows(a: argparse.Namespace, cache: Path) -> Iterator[Sequence[str]]:
     """Search with every method and seed under every limit; a row for each limit and method."""
     family, latency = tasks.load(FAMILY), latencies(a.target, a.device)
@@ -124,21 +110,16 @@ def _cells(curves: np.ndarray) -> Iterator[str]:
         yield f"{at.mean():.3f} ± {at.std(ddof=1) / len(at) ** 0.5:.3f}"
 
 
-def arguments(description: str | None, methods: str, n_seeds: int) -> argparse.Namespace:
-    """Read what to search, on which device, and by which of these methods unless given."""
+def main() -> None:
     parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--target", default="c100", choices=["c10", "c100", "in16"])
     parser.add_argument("--device", default="raspi4", help="such as edgegpu, raspi4, fpga")
-    parser.add_argument("--methods", default=methods)
-    parser.add_argument("--seeds", type=int, default=n_seeds, help="at least 2")
+    parser.add_argument("--methods", default=METHODS)
+    parser.add_argument("--seeds", type=int, default=10, help="at least 2")
     parser.add_argument("--trials", type=int, default=50)
-    return parser.parse_args()
-
-
-def main() -> None:
-    a = arguments(__doc__, METHODS, n_seeds=10)
+    a = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     with tempfile.TemporaryDirectory() as folder:

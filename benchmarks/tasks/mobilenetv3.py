@@ -34,9 +34,9 @@ EXPANDS = (3, 4, 6)
 
 # Columns of a row: each stage has its depth, then a kernel and an expansion for each layer.
 _PER_STAGE = 1 + 2 * LAYERS
-_DEPTH = _PER_STAGE * np.arange(STAGES)
-_KERNEL = (_DEPTH[:, None] + 1 + 2 * np.arange(LAYERS)).ravel()  # one for each of 20 layers
-_EXPAND = _KERNEL + 1
+DEPTH = _PER_STAGE * np.arange(STAGES)
+KERNEL = (DEPTH[:, None] + 1 + 2 * np.arange(LAYERS)).ravel()  # one for each of 20 layers
+EXPAND = KERNEL + 1
 
 
 def family() -> Family:
@@ -78,13 +78,18 @@ def predictor() -> Predictor:
 
 def features(X: np.ndarray) -> np.ndarray:
     """Encode ``n x 128``: one-hot kernel and expansion of existing layers, and resolution."""
-    depths = MIN_DEPTH + X[:, _DEPTH]
-    exists = (np.arange(LAYERS) < depths[:, :, None]).reshape(len(X), -1, 1)
-    kernels = np.eye(3)[X[:, _KERNEL]] * exists
-    expands = np.eye(3)[X[:, _EXPAND]] * exists
+    exists = layers(X)[..., None]
+    kernels = np.eye(3)[X[:, KERNEL]] * exists
+    expands = np.eye(3)[X[:, EXPAND]] * exists
     resolution = np.zeros((len(X), 8))
     resolution[:, -1] = 1  # 224, of 112, 128, ...
     return np.concatenate([a.reshape(len(X), -1) for a in (kernels, expands, resolution)], axis=1)
+
+
+def layers(X: np.ndarray) -> np.ndarray:
+    """Tell which of 20 layers ``n x P`` architectures have: ``n x 20``."""
+    depths = MIN_DEPTH + X[:, DEPTH]
+    return np.asarray(np.arange(LAYERS) < depths[:, :, None]).reshape(len(X), -1)
 
 
 class PredictorTask:
@@ -143,9 +148,9 @@ def from_lists(ks: str, e: str, d: str) -> np.ndarray:
     """
     row = np.zeros(STAGES * _PER_STAGE, dtype=np.int64)
     depths = np.array([int(depth) for depth in d.split()])
-    row[_DEPTH] = depths - MIN_DEPTH
+    row[DEPTH] = depths - MIN_DEPTH
     exists = (np.arange(LAYERS) < depths[:, None]).ravel()
-    for columns, choices, listed in ((_KERNEL, KERNELS, ks), (_EXPAND, EXPANDS, e)):
+    for columns, choices, listed in ((KERNEL, KERNELS, ks), (EXPAND, EXPANDS, e)):
         positions = np.array([choices.index(int(choice)) for choice in listed.split()])
         row[columns[exists]] = positions[exists] if len(positions) == len(exists) else positions
     return row

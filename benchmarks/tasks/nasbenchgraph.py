@@ -26,19 +26,30 @@ _TASKS = ("cora", "citeseer", "pubmed", "cs", "physics", "photo", "computers", "
 
 def family() -> Family:
     """Load eight graph data sets."""
-    try:
-        from nas_bench_graph import light_read
-    except ImportError:
-        raise TableError(
-            "NAS-Bench-Graph comes from PyPI: pip install 'optuna-tnas[bench]'"
-        ) from None
-    tables = {name: dict(sorted(light_read(name).items())) for name in _TASKS}
+    tables = {name: _table(name) for name in _TASKS}
     networks = _networks(list(tables["cora"]))
     tasks = {
         name: TableTask(networks, _percent(table, "valid_perf"), _percent(table, "perf"))
         for name, table in tables.items()
     }
     return Family(space(), tasks)
+
+
+def latencies(name: str) -> np.ndarray:
+    """Return seconds by network, the one that was not measured being as slow as the slowest."""
+    seconds = [measured["latency"] for measured in _table(name).values()]
+    return np.append(seconds, max(seconds))
+
+
+def _table(name: str) -> dict[int, Mapping[str, float]]:
+    """Read what was measured on a data set, in the order of the networks' keys."""
+    try:
+        from nas_bench_graph import light_read
+    except ImportError:
+        raise TableError(
+            "NAS-Bench-Graph comes from PyPI: pip install 'optuna-tnas[bench]'"
+        ) from None
+    return dict(sorted(light_read(name).items()))
 
 
 def space() -> CellSpace:

@@ -5,10 +5,7 @@ from optuna.samplers import BaseSampler
 from optuna.samplers import GridSampler
 import pytest
 
-from benchmarks.questions import measured_constraints
 from benchmarks.questions.measured_constraints import LimitedTask
-from benchmarks.tasks import reading
-from benchmarks.tasks import TableError
 from benchmarks.tasks import TableTask
 from optuna_tnas import TNASSampler
 from optuna_tnas.spaces import CellSpace
@@ -51,13 +48,3 @@ def test_before_a_feasible_trial_it_is_that_of_the_worst() -> None:
 @pytest.mark.parametrize("sampler", [TNASSampler(space=SPACE, seed=0)])
 def test_samplers_are_told_the_constraint(sampler: BaseSampler) -> None:
     assert limited(50).regrets(sampler, 8)[-1] == 0
-
-
-@pytest.mark.skipif("not __import__('os').environ.get('OPTUNA_TNAS_DATA')", reason="needs tables")
-def test_latencies_are_those_of_the_cells() -> None:
-    found = measured_constraints.latencies("c100", "raspi4")
-    measured = reading.table("nasbench201_hardware").set_index("index")
-    assert len(found) == 15_625
-    assert found[0] == pytest.approx(measured.loc[0, "c100_raspi4_latency"])
-    with pytest.raises(TableError, match=r"'phone'.*'raspi4'"):
-        measured_constraints.latencies("c10", "phone")

@@ -1,16 +1,26 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
-from optuna.samplers import BaseSampler
+import optuna
 from optuna.samplers import GridSampler
+from optuna.study import Study
+from optuna.trial import create_trial
 import pytest
 
+from benchmarks.past_settings import study_of
+from benchmarks.peers import Setting
 from benchmarks.questions.several_objectives import Front
 from benchmarks.questions.several_objectives import FrontTask
+from benchmarks.questions.several_objectives import METHODS
+from benchmarks.questions.several_objectives import past_fronts
+from benchmarks.questions.several_objectives import sampler_of
 from benchmarks.tasks import TableTask
-from optuna_tnas import TNASSampler
+from optuna_tnas import Config
 from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces.cell import Node
+from tests.small_config import BRIEF
 
 
 SPACE = CellSpace([Node("a", ["u", "v", "w", "x"]), Node("b", ["u", "v"], ["a"])])
@@ -19,8 +29,13 @@ VALUE = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
 LATENCY = np.array([4.0, 1, 3, 2, 7, 5, 8, 6])
 
 
+def cost(row: np.ndarray) -> float:
+    return float(LATENCY[NETWORK[tuple(row)]])
+
+
 def searched(value: np.ndarray = VALUE) -> FrontTask:
-    return FrontTask(SPACE, TableTask(NETWORK, value, VALUE), LATENCY)
+    true = np.stack([VALUE, -LATENCY], axis=1)
+    return FrontTask(SPACE, TableTask(NETWORK, value, VALUE), cost, true)
 
 
 class _InOrder(GridSampler):
@@ -58,7 +73,37 @@ def test_what_is_taken_is_chosen_by_the_measured_values() -> None:
     assert searched(misled).regrets(_InOrder(), 8)[0, 0] > searched().regrets(_InOrder(), 8)[0, 0]
 
 
-@pytest.mark.parametrize("sampler", [TNASSampler(space=SPACE, seed=0)])
-def test_samplers_search_both(sampler: BaseSampler) -> None:
-    task = searched()
-    assert task.regrets(sampler, 5).shape == (2, 1)
+def past(name: str, order: np.ndarray) -> Study:
+    """A study of two objectives, the networks' values and latencies in another order."""
+    study = optuna.create_study(study_name=name, directions=["maximize", "minimize"])
+    for row in SPACE.enumerate():
+        network = order[NETWORK[tuple(row)]]
+        values = [VALUE[network], LATENCY[network]]
+        params, distributions = SPACE.decode(row), SPACE.distributions()
+        study.add_trial(create_trial(values=values, params=params, distributions=distributions))
+    return study
+
+
+def test_the_pasts_fronts_are_taken_in_turn_and_from_their_ends() -> None:
+    """Those of the first study are the networks 1, 3, 5, 7, of the second 6, 4, 2, 0."""
+    studies = [past("a", np.arange(8)), past("b", np.arange(8)[::-1])]
+    found = [int(NETWORK[tuple(row)]) for row in past_fronts(studies, SPACE)]
+    assert sorted(found[::2]) == [1, 3, 5, 7]
+    assert sorted(found[1::2]) == [0, 2, 4, 6]
+    assert set(found[:4]) == {1, 7, 6, 0}
+
+
+@pytest.mark.parametrize("method", METHODS.split(","))
+def test_every_method_searches_both(
+    method: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: BRIEF))
+    history = tuple(
+        study_of(name, SPACE.distributions(), [SPACE.decode(r) for r in SPACE.enumerate()], values)
+        for name, values in (("a", VALUE), ("b", VALUE[::-1]))
+    )
+    setting = Setting(SPACE, history, 0, tmp_path)
+    sampler = sampler_of(method, setting, "target", "raspi4", lambda name, device: cost)
+    regrets = searched().regrets(sampler, 5)
+    assert regrets.shape == (2, 1)
+    assert ((regrets >= 0) & (regrets <= 1)).all()
