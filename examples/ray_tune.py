@@ -39,7 +39,9 @@ def main(folder: str | None = None) -> tune.ResultGrid:
     tuner = tune.Tuner(
         train,
         tune_config=tune.TuneConfig(
-            search_alg=ConcurrencyLimiter(search, max_concurrent=2), num_samples=N_TRIALS
+            search_alg=ConcurrencyLimiter(search, max_concurrent=2),
+            num_samples=N_TRIALS,
+            reuse_actors=True,  # so that two processes do it, not one for each trial
         ),
         run_config=tune.RunConfig(storage_path=folder),
     )

@@ -25,6 +25,7 @@ from optuna_tnas.demo import demo
 from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces.named import space_named
+from tests.small_config import BRIEF
 from tests.sqlite import is_made
 
 
@@ -60,8 +61,23 @@ def _past(url: str, n: int) -> str:
     return url
 
 
+@pytest.fixture
+def brief_presets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every preset is of few steps and of small networks."""
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: BRIEF))
+
+
+@pytest.fixture
+def brief_tuning(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trials of few steps."""
+    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=2))
+
+
 def test_meta_train_writes_a_checkpoint_that_inspect_prints(
-    storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    storage: str,
+    brief_presets: None,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     path = tmp_path / "meta.pt"
     command = ["meta-train", "--history", storage, "--out", str(path), "--seed", "3", "--json"]
@@ -243,12 +259,9 @@ def test_own_spaces_are_named_by_where_they_are_imported_from(
 
 
 def test_own_spaces_are_evaluated_and_tuned(
-    own_history: Callable[[str], list[str]], monkeypatch: pytest.MonkeyPatch
+    own_history: Callable[[str], list[str]], brief_presets: None, brief_tuning: None
 ) -> None:
     options = own_history("my_search:Spaces.code")
-    small = Config(outer_steps=1, architecture_hidden=16)
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: small))
-    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=1))
     assert main(["tune", *options, "--trials", "1"]) == 0
     assert Path("config.json").exists()
     assert main(["evaluate", *options, "--trials", "2", "--jobs", "1"]) == 0
@@ -257,14 +270,13 @@ def test_own_spaces_are_evaluated_and_tuned(
 
 def test_hyperparameters_of_the_past_are_named_by_what_does_not_use_them(
     own_history: Callable[[str], list[str]],
-    monkeypatch: pytest.MonkeyPatch,
+    brief_tuning: None,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     url, *options = own_history("my_search:cell")[1:]
     space = space_named("my_search:cell")
     study = optuna.create_study(storage=url)
     study.optimize(lambda t: t.suggest_float("rate", 0, 1) * len(space.suggest(t)), n_trials=8)
-    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=1))
     assert main(["tune", "--history", url, *options, "--trials", "1"]) == 0
     assert "hyper-parameters ['rate'] count as noise" in capsys.readouterr().err
     assert main(["evaluate", "--history", url, *options]) == 2
@@ -322,16 +334,20 @@ from dataclasses import replace
 import sys
 from optuna_tnas.cli import main
 from optuna_tnas.meta import tuning
-tuning.BASE = replace(tuning.BASE, outer_steps=10)
+tuning.BASE = replace(tuning.BASE, outer_steps=2)
+sys.exit(main())
+"""
+_BRIEF_EVALUATION = f"""
+import sys
+from optuna_tnas import Config
+from optuna_tnas.cli import main
+Config.preset = lambda name: {BRIEF}
 sys.exit(main())
 """
 
 
 def test_tune_is_interrupted_and_goes_on(
-    brief_storage: str,
-    tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
+    brief_storage: str, brief_tuning: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Ctrl-C after the first trial; the same command goes on."""
     own, out = f"sqlite:///{tmp_path}/tune.db", tmp_path / "config.json"
@@ -347,7 +363,6 @@ def test_tune_is_interrupted_and_goes_on(
     assert f" {len(done)} of 1000" in said
     assert Config.load(out).gp == "default"
 
-    monkeypatch.setattr(tuning, "BASE", replace(tuning.BASE, outer_steps=10))
     assert main([*tune, "--trials", str(len(done) + 1)]) == 0
     assert _finished(own)[: len(done)] == done
     assert len(_finished(own)) == len(done) + 1
@@ -390,7 +405,7 @@ def _finished(storage: str) -> list[tuple[dict[str, object], float]]:
 
 
 def test_tune_prints_a_table_and_meta_train_takes_the_config(
-    brief_storage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    brief_storage: str, brief_tuning: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, checkpoint_path = str(tmp_path / "config.json"), str(tmp_path / "meta.pt")
     own = f"sqlite:///{tmp_path}/tune.db"
@@ -411,13 +426,16 @@ def test_tune_prints_a_table_and_meta_train_takes_the_config(
     assert MetaSurrogate.load(checkpoint_path).config == config
 
 
-def test_evaluate_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> None:
+def test_evaluate_is_interrupted_and_goes_on(
+    storage: str, brief_presets: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Ctrl-C after the first study; the same command finishes, and draws what it prints."""
     out, picture = tmp_path / "e.jsonl", tmp_path / "e.png"
-    command = [sys.executable, "-m", "optuna_tnas.cli", "evaluate", "--storage", storage]
-    command += ["--trials", "2", "--out", str(out), "--picture", str(picture), "--json"]
+    evaluate = ["evaluate", "--storage", storage, "--trials", "2"]
+    evaluate += ["--out", str(out), "--picture", str(picture), "--json"]
     status, printed, said = _interrupted(
-        [*command, "--seeds", "100"], lambda: out.exists() and out.read_text()
+        [sys.executable, "-c", _BRIEF_EVALUATION, *evaluate, "--seeds", "100"],
+        lambda: out.exists() and out.read_text(),
     )
     assert status == 130
     assert "Traceback" not in said
@@ -426,10 +444,8 @@ def test_evaluate_is_interrupted_and_goes_on(storage: str, tmp_path: Path) -> No
     assert n_done >= 1
     assert json.loads(printed)["targets"]
 
-    again = subprocess.run(
-        [*command, "--seeds", "1"], capture_output=True, text=True, check=True, timeout=200
-    )
-    found = json.loads(again.stdout)
+    assert main([*evaluate, "--seeds", "3", "--jobs", "1"]) == 0
+    found = json.loads(capsys.readouterr().out)
     assert [target["name"] for target in found["targets"]] == ["a", "b"]
     assert found["summary"].startswith("Transfer ")
     assert picture.read_bytes().startswith(b"\x89PNG")

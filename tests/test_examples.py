@@ -76,6 +76,7 @@ def test_ray_tune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from examples import ray_tune
 
     try:
+        ray.init(num_cpus=2, include_dashboard=False)
         results = ray_tune.main(str(tmp_path))
     finally:
         ray.shutdown()

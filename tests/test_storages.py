@@ -39,8 +39,8 @@ from optuna_tnas.studies import trials
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="workers are killed by a signal")
 
-N_TRIALS = 30
-N_BEFORE = 15
+N_TRIALS = 16
+N_BEFORE = 8
 VARIABLES = {
     "redis": "OPTUNA_TNAS_REDIS_URL",
     "postgresql": "OPTUNA_TNAS_POSTGRES_URL",
@@ -132,9 +132,9 @@ def test_same_seed_same_trials_where_some_are_pruned(study, checkpoint, objectiv
 
     sampler = TNASSampler.load(checkpoint, seed=0)
     whole = optuna.create_study(direction="maximize", sampler=sampler, pruner=MedianPruner(3))
-    whole.optimize(train, n_trials=N_BEFORE)
+    whole.optimize(train, n_trials=N_TRIALS)
     study.pruner = MedianPruner(3)
-    for n_trials in (N_BEFORE // 2, N_BEFORE - N_BEFORE // 2):
+    for n_trials in (N_BEFORE, N_TRIALS - N_BEFORE):
         study.sampler = TNASSampler.load(checkpoint, seed=0)  # as a new process has it
         study.optimize(train, n_trials=n_trials)
     assert {t.state for t in whole.trials} == {TrialState.COMPLETE, TrialState.PRUNED}

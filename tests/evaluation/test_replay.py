@@ -31,6 +31,12 @@ def history(space: Space, task_of: Callable[..., Task]) -> MetaDataset:
     return MetaDataset(space, (*(task_of(seed) for seed in range(4)), task_of(4, sign=-1.0)))
 
 
+@pytest.fixture
+def brief(config: Config) -> Config:
+    """Where it does not matter how much is learned."""
+    return replace(config, outer_steps=2)
+
+
 @pytest.mark.parametrize("values", [[3.0, 1, 4, 1, 5], [2.0, 2, 2], [7.0]])
 def test_the_best_of_random_draws_is_the_mean_over_all_orders(values: list[float]) -> None:
     orders = np.array(list(permutations(values)))
@@ -81,23 +87,23 @@ def test_related_studies_help_and_the_opposite_one_misleads(
 
 
 def test_the_same_seed_gives_the_same_outcome_and_the_target_teaches_nothing(
-    history: MetaDataset, config: Config
+    history: MetaDataset, brief: Config
 ) -> None:
     """Other values of the target change what is found, not what was learned."""
-    first, again = (leave_out(history, "task 1", 3, config=config, n_trials=4) for _ in "ab")
+    first, again = (leave_out(history, "task 1", 3, config=brief, n_trials=4) for _ in "ab")
     assert first == again
     target = history.tasks[1]
     tasks = (history.tasks[0], replace(target, y=2 * target.y), *history.tasks[2:])
-    scaled = leave_out(replace(history, tasks=tasks), "task 1", 3, config=config, n_trials=4)
+    scaled = leave_out(replace(history, tasks=tasks), "task 1", 3, config=brief, n_trials=4)
     assert scaled.sources == first.sources
 
 
 def test_a_copy_of_the_target_teaches_nothing_either(
-    history: MetaDataset, config: Config, caplog: pytest.LogCaptureFixture
+    history: MetaDataset, brief: Config, caplog: pytest.LogCaptureFixture
 ) -> None:
-    alone = leave_out(history, "task 1", 3, config=config, n_trials=4)
+    alone = leave_out(history, "task 1", 3, config=brief, n_trials=4)
     tasks = (*history.tasks, replace(history.tasks[1], name="renamed"))
-    copied = leave_out(replace(history, tasks=tasks), "task 1", 3, config=config, n_trials=4)
+    copied = leave_out(replace(history, tasks=tasks), "task 1", 3, config=brief, n_trials=4)
     assert copied == alone
     assert "['renamed'] hold the trials of 'task 1'" in caplog.text
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+import math
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import optuna
 from optuna.samplers import BaseSampler
 from optuna.study import Study
 from optuna.trial import create_trial
+from optuna.trial import FrozenTrial
 
 from benchmarks.peers import Setting
 from optuna_tnas.spaces import Space
@@ -54,11 +56,17 @@ class Toy:
             history.append(study_of(self.space, X, table[tuple(X.T)]))
         return Setting(self.space, tuple(history), seed, self.cache)
 
-    def search(self, sampler: BaseSampler, n: int) -> np.ndarray:
-        """``n x 3``: what the sampler tries."""
+    def search(self, sampler: BaseSampler, n: int, until: float = math.inf) -> np.ndarray:
+        """``n x 3``: what the sampler tries; fewer once it found a value of ``until``."""
+
+        def stop(study: Study, trial: FrozenTrial) -> None:
+            if study.best_value >= until:
+                study.stop()
+
         study = optuna.create_study(direction="maximize", sampler=sampler)
-        study.optimize(lambda trial: self._value(self.space.suggest(trial)), n)
+        study.optimize(lambda t: self.value(self.space.suggest(t)), n, callbacks=[stop])
         return np.array([self.space.encode(trial.params) for trial in study.trials])
 
-    def _value(self, params: dict[str, str]) -> float:
+    def value(self, params: dict[str, str]) -> float:
+        """A cell's, by its parameters."""
         return float(self.target[tuple(self.space.encode(params))])
