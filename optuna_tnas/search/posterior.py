@@ -270,9 +270,10 @@ class StudyPosterior:
         key = (search, metric, study.X.tobytes(), study.y.tobytes(), failed, *measured, *curves)
         if key not in self._fits:
             kept = informative(study.merit)
+            # First what is on all trials, failed ones too: the search keeps what it last used.
+            limits = fit_constraints(search, study, kept, self.helped)
             given = self._unfinished.outcomes(study, kept)
             mixture = search.fit(given.X, given.y, metric, given.noise)
-            limits = fit_constraints(search, study, kept, self.helped)
             self._fits = {key: Fit(mixture, limits, len(kept))}
         return self._fits[key]
 
