@@ -26,10 +26,12 @@ from optuna_tnas.meta import tuning
 from optuna_tnas.spaces import NASBench201Space
 from optuna_tnas.spaces.named import space_named
 from tests.small_config import BRIEF
+from tests.small_config import SMALL
 from tests.sqlite import is_made
 
 
 SPACE = NASBench201Space()
+PRESET = replace(BRIEF, architecture_hidden=16)  # the least that is tuned
 
 
 @pytest.fixture
@@ -64,7 +66,7 @@ def _past(url: str, n: int) -> str:
 @pytest.fixture
 def brief_presets(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every preset is of few steps and of small networks."""
-    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: BRIEF))
+    monkeypatch.setattr(Config, "preset", classmethod(lambda cls, name: PRESET))
 
 
 @pytest.fixture
@@ -152,7 +154,9 @@ def test_errors_are_one_line_and_status_2(
 def test_the_demo_prints_json_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(demo, "meta_train", lambda history, **_: MetaSurrogate(history.space))
+    monkeypatch.setattr(
+        demo, "meta_train", lambda history, **_: MetaSurrogate(history.space, SMALL)
+    )
     images = np.random.default_rng(0).integers(0, 256, size=(20, 8, 8), dtype=np.uint8)
     np.savez(tmp_path / "mine.npz", images=images, labels=np.arange(20) // 10)
     command = ["demo", "--dataset", str(tmp_path / "mine.npz"), "--trials", "1", "--seeds", "1"]
@@ -341,7 +345,7 @@ _BRIEF_EVALUATION = f"""
 import sys
 from optuna_tnas import Config
 from optuna_tnas.cli import main
-Config.preset = lambda name: {BRIEF}
+Config.preset = lambda name: {PRESET}
 sys.exit(main())
 """
 

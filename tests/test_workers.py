@@ -68,8 +68,8 @@ on_postgresql = pytest.mark.skipif(
 @on_postgresql
 def test_eight_workers_on_postgresql(run_workers):
     location = os.environ["OPTUNA_TNAS_POSTGRES_URL"]
-    trials = run_workers(location, n_processes=8, n_trials=8)
-    assert_complete_and_distinct(trials, 64)
+    trials = run_workers(location, n_processes=8, n_trials=15)
+    assert_complete_and_distinct(trials, 120)
 
 
 @pytest.mark.slow

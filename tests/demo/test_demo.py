@@ -24,6 +24,7 @@ from optuna_tnas.demo.shipped_history import shipped_history
 from optuna_tnas.errors import StudyError
 from optuna_tnas.meta.training import past_studies
 from tests.small_config import BRIEF
+from tests.small_config import SMALL
 
 
 QUICK = Recipe(epochs=1, max_images=256, resolution=8)
@@ -37,7 +38,9 @@ def storage(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def untrained(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without meta-training, which takes most of the time."""
-    monkeypatch.setattr(demo, "meta_train", lambda history, **_: MetaSurrogate(history.space))
+    monkeypatch.setattr(
+        demo, "meta_train", lambda history, **_: MetaSurrogate(history.space, SMALL)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -194,7 +197,7 @@ def test_the_past_has_no_study_on_the_same_images(
 
     def learn(history: MetaDataset, **_: object) -> MetaSurrogate:
         learned_from.extend(task.name for task in history.tasks)
-        return MetaSurrogate(history.space)
+        return MetaSurrogate(history.space, SMALL)
 
     monkeypatch.setattr(demo, "meta_train", learn)
     data = replace(digits(), name=name)
