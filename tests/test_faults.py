@@ -253,7 +253,7 @@ def test_clocks_that_differ_by_an_hour_change_no_suggestion(
     def run(late: type[datetime]) -> Study:
         url = f"sqlite:///{tmp_path}/{late.__name__}.db"
         study = optuna.create_study(storage=url, direction="maximize")
-        for i in range(7):
+        for i in range(10):
             monkeypatch.setattr(
                 "optuna.storages._rdb.storage.datetime", late if i % 2 else datetime
             )

@@ -114,5 +114,5 @@ def _hashed(colors: np.ndarray, present: np.ndarray) -> np.ndarray:
     size = len(colors) * _N_BUCKETS
     counts = np.bincount(buckets.ravel(), weights=signs.ravel(), minlength=size)
     counts = counts.reshape(-1, _N_BUCKETS)
-    norms = np.sqrt(np.einsum("ij,ij->i", counts, counts))
+    norms = np.sqrt(np.einsum("ij,ij->i", counts, counts))  # faster than np.linalg.norm
     return np.asarray(counts / np.maximum(norms, 1e-9)[:, None])

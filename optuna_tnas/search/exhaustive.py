@@ -116,9 +116,12 @@ class KeptCorrelations:
         known = {position: row for row, position in enumerate(self.positions)}
         old, self._rows = self._rows, self._new_rows(len(positions) + 16)
         self.positions = [*positions]
-        new = [i for i, position in enumerate(positions) if position not in known]
-        for i in {*range(len(positions))}.difference(new):
-            self._rows[:, i] = old[:, known[positions[i]]]
+        new = []
+        for i, position in enumerate(positions):
+            if position in known:
+                self._rows[:, i] = old[:, known[position]]
+            else:
+                new.append(i)
         self._fill(new, [positions[i] for i in new])
 
     def _fill(self, rows: Sequence[int], positions: Sequence[int]) -> None:

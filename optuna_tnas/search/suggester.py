@@ -110,9 +110,7 @@ class Suggester:
             ConstraintError: If no feasible architecture that agrees with ``fixed`` is found.
         """
         space = space or self.surrogate.space
-        phase, known = self.phase(study, fixed, rng, space)
-        if phase == "start" and share * len(known) < 1:
-            phase = "random"  # there are enough others to begin with those
+        phase, known = self.phase(study, fixed, rng, space, share)
         if phase == "start":
             return Decision(drawn(known, share, rng)[0], phase)
         if phase == "random":
@@ -132,7 +130,12 @@ class Suggester:
         return Decision(row, phase, acquisition)
 
     def phase(
-        self, study: Observations, fixed: Fixed, rng: np.random.Generator, space: SearchSpace
+        self,
+        study: Observations,
+        fixed: Fixed,
+        rng: np.random.Generator,
+        space: SearchSpace,
+        share: float = 1.0,
     ) -> tuple[Phase, np.ndarray]:
         """Tell what decides; also return the rows that are worth beginning with, best first."""
         none = study.avoided[:0]
@@ -144,6 +147,8 @@ class Suggester:
         if study.metrics and self.posterior.several.predicted(study):
             return "past", known
         unused = self._unused(space, known, study, fixed)
+        if share * len(unused) < 1:  # others that choose at this moment take them all
+            unused = none
         if self._is_beginning(study, len(unused)):
             return ("start", unused) if len(unused) else ("random", none)
         return ("past", known) if len(study.X) == 0 else ("acquisition", none)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import compress
 from operator import and_
+from operator import gt
 from typing import Any
 
 import numpy as np
@@ -88,15 +89,9 @@ def observe(
         metrics=() if one else metrics,
         objective=metrics[0].name if one else None,
         curves=_curves(study, others, rows, observations, space, settled) if one else None,
-        choosing=[
-            t.number for t, k in zip(others, known, strict=True) if not k and _says_nothing(t)
-        ],
+        choosing=[t.number for t in compress(others, map(gt, running, known)) if not t.params],
         failed=_stack(compress(rows, map(and_, known, failed)), space) if failed else None,
     )
-
-
-def _says_nothing(trial: FrozenTrial) -> bool:
-    return trial.state == TrialState.RUNNING and not trial.params
 
 
 def _curves(

@@ -16,6 +16,7 @@ from optuna_tnas.meta.training import past_studies
 from optuna_tnas.spaces import Space
 from optuna_tnas.studies.history import MetaDataset
 from optuna_tnas.studies.history import Task
+from optuna_tnas.surrogate import kernels
 from optuna_tnas.surrogate import past
 from optuna_tnas.surrogate.meta_surrogate import MetaSurrogate
 from optuna_tnas.surrogate.past import PastPredictor
@@ -116,12 +117,15 @@ def informed(
 
 
 def test_prediction_weighs_the_studies_by_relevance(
-    informed: MetaSurrogate, dataset_of: Callable[[int, float], DatasetSample]
+    informed: MetaSurrogate,
+    dataset_of: Callable[[int, float], DatasetSample],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(kernels, "_PRECISION", torch.float64)
     X = informed.space.enumerate()
     for sample in (None, dataset_of(1, 1.0), dataset_of(9, -1.0)):
         expected = predictor(informed)(X) @ predictor(informed).relevance(sample)
-        np.testing.assert_allclose(prediction(informed, sample), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(prediction(informed, sample), expected)
 
 
 def test_relevance_is_highest_for_the_same_data_set(

@@ -157,6 +157,21 @@ def test_studies_that_disagree_are_covered_before_the_trials_decide(
     assert suggester.suggest(study(X), {0: 1, 1: 3}, rng()).tolist()[:2] == [1, 3]
 
 
+@pytest.mark.parametrize(("share", "phase"), [(1, "start"), (1 / 3, "start"), (1 / 7, "random")])
+def test_the_start_is_left_to_others_that_are_enough_to_take_it(
+    surrogate: MetaSurrogate, share: float, phase: str
+) -> None:
+    assert suggester_of(surrogate).decide(study([]), {}, rng(), share=share).phase == phase
+
+
+@pytest.mark.parametrize(("share", "phase"), [(1, "start"), (1 / 7, "acquisition")])
+def test_trials_decide_where_others_take_the_start(
+    divided: MetaSurrogate, share: float, phase: str
+) -> None:
+    data = study([[3, 2, 3]])
+    assert suggester_of(divided).decide(data, {}, rng(), share=share).phase == phase
+
+
 def test_no_more_are_tried_than_configured(divided: MetaSurrogate) -> None:
     divided.config = replace(divided.config, n_warm_start=1)
     row = suggester_of(divided).suggest(study([[3, 2, 3]]), {}, rng())

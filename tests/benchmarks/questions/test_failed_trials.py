@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import numpy as np
-from optuna.samplers import GridSampler
 import pytest
 
 from benchmarks.questions.failed_trials import compared
@@ -10,31 +9,21 @@ from benchmarks.questions.failed_trials import plain
 from benchmarks.questions.failed_trials import sizes
 from benchmarks.tasks import TableTask
 from optuna_tnas import TNASSampler
-from optuna_tnas.spaces import CellSpace
 from optuna_tnas.spaces import count_macs
 from optuna_tnas.spaces import NASBench201Space
-from optuna_tnas.spaces.cell import Node
+from tests.benchmarks.questions.in_order import InOrder
+from tests.benchmarks.questions.in_order import SPACE
 
 
-SPACE = CellSpace([Node("a", ["u", "v", "w", "x"]), Node("b", ["u", "v"], ["a"])])
 VALUE = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
 TASK = TableTask(np.arange(8).reshape(4, 2), VALUE, VALUE + 10)
 SIZE = np.array([4.0, 1, 3, 2, 7, 5, 8, 6])
 
 
-class _InOrder(GridSampler):
-    """All architectures, in the table's order."""
-
-    def __init__(self) -> None:
-        choices = {name: d.choices for name, d in SPACE.distributions().items()}
-        super().__init__(choices, seed=0)
-        self._all_grids.sort()
-
-
 def test_regret_is_of_the_best_that_did_not_fail() -> None:
     """The first four do not: true values 11 to 14, median 12.5."""
     failing = FailingTask(SPACE, TASK, SIZE, 50)
-    networks = failing.search(_InOrder(), 8)
+    networks = failing.search(InOrder(), 8)
     assert networks.tolist() == [*range(8)]
     n_failed, at_5, *others = failing.figures(networks).tolist()
     assert (n_failed, at_5) == (4, 0)

@@ -2,17 +2,15 @@ from __future__ import annotations
 
 import numpy as np
 from optuna.samplers import BaseSampler
-from optuna.samplers import GridSampler
 import pytest
 
 from benchmarks.questions.measured_constraints import LimitedTask
 from benchmarks.tasks import TableTask
 from optuna_tnas import TNASSampler
-from optuna_tnas.spaces import CellSpace
-from optuna_tnas.spaces.cell import Node
+from tests.benchmarks.questions.in_order import InOrder
+from tests.benchmarks.questions.in_order import SPACE
 
 
-SPACE = CellSpace([Node("a", ["u", "v", "w", "x"]), Node("b", ["u", "v"], ["a"])])
 NETWORK = np.arange(8).reshape(4, 2)
 VALUE = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
 TRUE = VALUE + 10
@@ -23,25 +21,16 @@ def limited(percentile: float) -> LimitedTask:
     return LimitedTask(SPACE, TableTask(NETWORK, VALUE, TRUE), LATENCY, percentile)
 
 
-class _InOrder(GridSampler):
-    """All architectures, in the table's order."""
-
-    def __init__(self) -> None:
-        choices = {name: d.choices for name, d in SPACE.distributions().items()}
-        super().__init__(choices, seed=0)
-        self._all_grids.sort()
-
-
 def test_regret_is_of_the_best_feasible_cell() -> None:
     """Half of them are: the networks 0 to 3."""
-    found = limited(50).regrets(_InOrder(), 8)
+    found = limited(50).regrets(InOrder(), 8)
     assert limited(50).limit == 4.5
     # True values 11, 12, 13, 14; their median is 12.5.
     np.testing.assert_allclose(found, np.array([3, 2, 1, 0, 0, 0, 0, 0]) / 1.5)
 
 
 def test_before_a_feasible_trial_it_is_that_of_the_worst() -> None:
-    found = limited(25).regrets(_InOrder(), 8)  # the networks 1 and 3
+    found = limited(25).regrets(InOrder(), 8)  # the networks 1 and 3
     np.testing.assert_allclose(found, [2, 2, 2, 0, 0, 0, 0, 0])
 
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import optuna
-from optuna.samplers import GridSampler
 from optuna.study import Study
 from optuna.trial import create_trial
 import pytest
@@ -18,12 +17,11 @@ from benchmarks.questions.several_objectives import past_fronts
 from benchmarks.questions.several_objectives import sampler_of
 from benchmarks.tasks import TableTask
 from optuna_tnas import Config
-from optuna_tnas.spaces import CellSpace
-from optuna_tnas.spaces.cell import Node
+from tests.benchmarks.questions.in_order import InOrder
+from tests.benchmarks.questions.in_order import SPACE
 from tests.small_config import BRIEF
 
 
-SPACE = CellSpace([Node("a", ["u", "v", "w", "x"]), Node("b", ["u", "v"], ["a"])])
 NETWORK = np.arange(8).reshape(4, 2)
 VALUE = np.array([1.0, 2, 3, 4, 5, 6, 7, 8])
 LATENCY = np.array([4.0, 1, 3, 2, 7, 5, 8, 6])
@@ -38,20 +36,11 @@ def searched(value: np.ndarray = VALUE) -> FrontTask:
     return FrontTask(SPACE, TableTask(NETWORK, value, VALUE), cost, true)
 
 
-class _InOrder(GridSampler):
-    """All architectures, in the table's order."""
-
-    def __init__(self) -> None:
-        choices = {name: d.choices for name, d in SPACE.distributions().items()}
-        super().__init__(choices, seed=0)
-        self._all_grids.sort()
-
-
 def test_regret_is_the_share_of_the_hypervolume_that_is_missing() -> None:
     """Of the front (2, -1), (4, -2), (6, -5), (8, -6), from (1.4, -6.5)."""
     volume = 5.5 * (2 - 1.4) + 4.5 * (4 - 2) + 1.5 * (6 - 4) + 0.5 * (8 - 6)
     found = 5.5 * (2 - 1.4) + 4.5 * (4 - 2)  # of the first five
-    regrets = searched().regrets(_InOrder(), 8)
+    regrets = searched().regrets(InOrder(), 8)
     assert regrets.shape == (2, 1)
     assert regrets[0, 0] == pytest.approx(1 - found / volume)
 
@@ -70,7 +59,7 @@ def test_what_is_taken_is_chosen_by_the_measured_values() -> None:
     """By which the network 3 is not on the front."""
     misled = VALUE.copy()
     misled[3] = 0.0
-    assert searched(misled).regrets(_InOrder(), 8)[0, 0] > searched().regrets(_InOrder(), 8)[0, 0]
+    assert searched(misled).regrets(InOrder(), 8)[0, 0] > searched().regrets(InOrder(), 8)[0, 0]
 
 
 def past(name: str, order: np.ndarray) -> Study:
